@@ -1,0 +1,131 @@
+"""Every way Gatehouse says no. No Flask here.
+
+    Refused                     somebody asked for something we will not or cannot do
+    ├── InvalidInput      422   what was typed can't be used; `field` names the input
+    ├── NotFound          404   there is no such thing, or it is not yours to see
+    ├── Forbidden         403   your role may not do this
+    ├── Stale             409   somebody else was first
+    ├── TooMany           429   too many tries; wait
+    └── UpstreamError     502   another machine let us down
+        ├── EgressDenied        the guard refuses this address
+        ├── Unreachable         no usable connection: name, port, TLS, time
+        ├── NeedsAuthorization  it answered 401, or 403 with a challenge
+        ├── BadReply            it answered, but not with what MCP demands
+        └── RpcError            it answered with a JSON-RPC error
+
+Every refusal carries sentences fit for a person: what happened, why it is likely, what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Refused(Exception):
+    """Base of all refusals. `str(error)` is what happened, in words an admin can act on."""
+
+    status = 400
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.next_step = next_step
+
+
+class InvalidInput(Refused):
+    status = 422
+
+    def __init__(self, what: str, *, field: str = "", why: str = "", next_step: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.field = field
+
+
+class NotFound(Refused):
+    status = 404
+
+
+class Forbidden(Refused):
+    status = 403
+
+
+class Stale(Refused):
+    status = 409
+
+
+class TooMany(Refused):
+    status = 429
+
+    def __init__(self, what: str, *, retry_after: int, next_step: str = "") -> None:
+        super().__init__(what, next_step=next_step)
+        self.retry_after = retry_after
+
+
+class UpstreamError(Refused):
+    """`for_agent` says the same without host names or addresses: agents get no map of the network."""
+
+    status = 502
+    for_agent = "The server behind this tool could not be used."
+
+
+class EgressDenied(UpstreamError):
+    """`kind`: `private` (an admin may allow it for one server), `never`, `scheme`, `port` or `url`."""
+
+    for_agent = "The server behind this tool can't be reached."
+
+    def __init__(
+        self, what: str, *, kind: str, host: str = "", port: int = 0, address: str = "", next_step: str = ""
+    ) -> None:
+        super().__init__(what, next_step=next_step)
+        self.kind = kind
+        self.host = host
+        self.port = port
+        self.address = address
+
+
+class Unreachable(UpstreamError):
+    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `busy` (429 and 5xx).
+
+    `sent` says whether the request may have reached the other side: a write that was sent is never repeated.
+    """
+
+    for_agent = "The server behind this tool can't be reached right now."
+
+    def __init__(self, what: str, *, kind: str, why: str = "", next_step: str = "", sent: bool = False) -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.kind = kind
+        self.sent = sent
+
+
+class NeedsAuthorization(UpstreamError):
+    """`challenge` is the `WWW-Authenticate` header as received, empty where there was none."""
+
+    for_agent = "The server behind this tool needs an administrator to sign in again."
+
+    def __init__(self, what: str, *, http_status: int, challenge: str = "", next_step: str = "") -> None:
+        super().__init__(what, next_step=next_step)
+        self.http_status = http_status
+        self.challenge = challenge
+
+
+class BadReply(UpstreamError):
+    """`kind`: `html`, `not_json`, `not_mcp`, `wrong_id`, `too_large`, `too_slow`, `redirect`, `compressed`."""
+
+    for_agent = "The server behind this tool gave an answer that can't be used."
+
+    def __init__(self, what: str, *, kind: str, why: str = "", next_step: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.kind = kind
+
+
+class RpcError(UpstreamError):
+    """A JSON-RPC error object from the other side, kept whole: `code`, `message`, `data`."""
+
+    for_agent = "The server behind this tool answered with an error."
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        self.code = code if isinstance(code := error.get("code"), int) else -32603
+        self.message = str(error.get("message", ""))
+        self.data = error.get("data")
+        super().__init__(f"The server answered with error {self.code}: {self.message[:300]}")

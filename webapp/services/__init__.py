@@ -1,0 +1,1 @@
+"""What Gatehouse does: verbs. No Flask, no HTML. Only services write."""

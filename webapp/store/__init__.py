@@ -1,0 +1,1 @@
+"""What we remember: database, models, secrets."""

@@ -1,0 +1,1 @@
+"""How we talk to other people's servers: plain values in, dataclasses out. No store, no Flask."""
