@@ -1,1 +1,1 @@
-"""What we remember: database, models, secrets."""
+"""What we remember: database, models, secrets. Knows nothing of networks or Flask."""

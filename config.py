@@ -1,0 +1,113 @@
+"""Every setting: read from the environment, with its default and one line of why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Config:
+    # Where it listens. Loopback until somebody decides otherwise.
+    host: str = "127.0.0.1"
+    port: int = 8000
+    # Everything Gatehouse remembers: database, key file, set-up code. Mode 0700.
+    data: Path = ROOT / "data"
+    # sqlite:///… to keep the database elsewhere than in `data`.
+    database_url: str = ""
+    # The address people and agents type. Decides cookies, links, sign-in return addresses and trusted host names.
+    public_url: str = ""
+    # More names this box answers to, comma-separated; any other Host header is refused (DNS rebinding).
+    trusted_hosts: tuple[str, ...] = ()
+    # Reverse proxies in front whose X-Forwarded-* headers count. An https PUBLIC_URL implies one.
+    forwarded_hops: int = 0
+    # PEM file with the certificate authorities of in-house servers, trusted beside the system's.
+    ca_file: str | None = None
+    # Origins, besides our own, whose browser pages may call /mcp.
+    mcp_origins: tuple[str, ...] = ()
+    # Seconds a call waits for its approval before it answers "waiting". Most clients give up at 60.
+    hold_seconds: float = 45.0
+    # Minutes an unanswered approval stays open.
+    approval_minutes: int = 30
+    # Open approvals one agent may have; more are refused, so that a loop can't bury the inbox.
+    approvals_per_agent: int = 20
+    # What the log keeps of arguments: full, redacted (secrets masked, long values cut) or digest.
+    log_arguments: str = "redacted"
+    # Seconds one tool call may take upstream.
+    call_seconds: float = 120.0
+    # Largest request body an agent may send, in bytes.
+    max_request: int = 4 * 1024 * 1024
+    # Largest answer of a server we take, in bytes.
+    max_result: int = 25 * 1024 * 1024
+    # Minutes between two scheduled syncs of one server.
+    sync_minutes: int = 60
+    # Where the practice server listens; it is offered while nothing is connected. Empty: not offered.
+    practice_url: str = ""
+    # Sign-in attempts per account and per network before it slows down, and the window in seconds.
+    login_tries: int = 10
+    login_window: int = 900
+    # Hours a session lives unused, and at most.
+    session_idle_hours: int = 12
+    session_days: int = 7
+
+    @property
+    def address(self) -> str:
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def hosts(self) -> list[str]:
+        """Host names this box answers to."""
+        named = {"127.0.0.1", "localhost", "[::1]", *self.trusted_hosts}
+        if self.host not in ("0.0.0.0", "::"):
+            named.add(self.host)
+        if self.public_url and (name := urlsplit(self.public_url).hostname):
+            named.add(f"[{name}]" if ":" in name else name)
+        return sorted(named)
+
+    @property
+    def secure(self) -> bool:
+        return self.public_url.startswith("https://")
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Config:
+    """Raises ValueError with one sentence when a setting can't be used."""
+    env = os.environ if environ is None else environ
+    public_url = env.get("PUBLIC_URL", "").rstrip("/")
+    if public_url and urlsplit(public_url).scheme not in ("http", "https"):
+        raise ValueError("PUBLIC_URL must start with https:// or http://")
+    log_arguments = env.get("LOG_ARGUMENTS", Config.log_arguments)
+    if log_arguments not in ("full", "redacted", "digest"):
+        raise ValueError("LOG_ARGUMENTS must be full, redacted or digest")
+    return Config(
+        host=env.get("HOST", Config.host),
+        port=int(env.get("PORT", Config.port)),
+        data=Path(env.get("GATEHOUSE_DATA", Config.data)),
+        database_url=env.get("DATABASE_URL", ""),
+        public_url=public_url,
+        trusted_hosts=_words(env.get("TRUSTED_HOSTS", "")),
+        forwarded_hops=int(env.get("FORWARDED_HOPS", 1 if public_url.startswith("https://") else 0)),
+        ca_file=env.get("CA_FILE") or None,
+        mcp_origins=_words(env.get("MCP_ORIGINS", "")),
+        hold_seconds=float(env.get("HOLD_SECONDS", Config.hold_seconds)),
+        approval_minutes=int(env.get("APPROVAL_MINUTES", Config.approval_minutes)),
+        approvals_per_agent=int(env.get("APPROVALS_PER_AGENT", Config.approvals_per_agent)),
+        log_arguments=log_arguments,
+        call_seconds=float(env.get("CALL_SECONDS", Config.call_seconds)),
+        max_request=int(env.get("MAX_REQUEST", Config.max_request)),
+        max_result=int(env.get("MAX_RESULT", Config.max_result)),
+        sync_minutes=int(env.get("SYNC_MINUTES", Config.sync_minutes)),
+        practice_url=env.get("PRACTICE_URL", "").rstrip("/"),
+        login_tries=int(env.get("LOGIN_TRIES", Config.login_tries)),
+        login_window=int(env.get("LOGIN_WINDOW", Config.login_window)),
+        session_idle_hours=int(env.get("SESSION_IDLE_HOURS", Config.session_idle_hours)),
+        session_days=int(env.get("SESSION_DAYS", Config.session_days)),
+    )

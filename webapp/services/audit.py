@@ -1,0 +1,169 @@
+"""The log: who did what, in an append-only chain that shows any later edit.
+
+`digest = HMAC-SHA256(log key, previous digest + canonical row)`. The key is sealed in the database, so that
+writing to the database file alone is not enough to forge a chain. A cut-off tail shows against a head that was
+kept elsewhere (`verify-log` prints it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from webapp.store.fields import now
+from webapp.store.models import Entry, State, state
+from webapp.store.secrets import vault
+
+START = bytes(32)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts. `kind`: user, agent, command (the command line) or system (a schedule, a recovery)."""
+
+    kind: str
+    name: str
+    id: int | None = None
+    role: str = ""
+    ip: str = ""
+
+
+SYSTEM = Actor("system", "Gatehouse")
+COMMAND = Actor("command", "command line", role="admin")
+
+
+@dataclass
+class Row:
+    """One row to be: the columns of Entry that somebody else than the log decides."""
+
+    kind: str
+    actor: Actor
+    action: str
+    integration: str = ""
+    tool: str = ""
+    policy: str = ""
+    outcome: str = "ok"
+    duration_ms: float | None = None
+    approval: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+    at: datetime = field(default_factory=now)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"at": self.at.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Row:
+        return cls(**data | {"actor": Actor(**data["actor"]), "at": datetime.fromisoformat(data["at"])})
+
+
+def record(
+    action: str,
+    actor: Actor,
+    *,
+    integration: str = "",
+    tool: str = "",
+    outcome: str = "ok",
+    approval: str = "",
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Log one administrative change. Call it inside the transaction that makes the change.
+
+    Raises the generation too: every worker drops what it remembered before its next call.
+    """
+    append([
+        Row("change", actor, action, integration, tool, outcome=outcome, approval=approval, details=details or {})
+    ])  # fmt: skip
+    bump_generation()
+
+
+def append(rows: Iterable[Row]) -> None:
+    """Add rows to the chain, inside the caller's write transaction (the write lock keeps the chain straight)."""
+    key, previous = log_key(), head()
+    for row in rows:
+        values = _values(row)
+        previous = _digest(key, previous, values)
+        Entry.insert(**values, digest=previous).execute()
+
+
+def bump_generation() -> None:
+    State.insert(key="generation", value=1).on_conflict(
+        conflict_target=[State.key], update={State.value: State.value.cast("integer") + 1}
+    ).execute()
+
+
+def head() -> bytes:
+    last = Entry.select(Entry.digest).order_by(Entry.id.desc()).limit(1).tuples().first()
+    return bytes(last[0]) if last else START
+
+
+@dataclass(frozen=True)
+class Verification:
+    rows: int
+    head: str  # hex; keep it elsewhere to notice a cut-off tail
+    first_bad: int | None = None  # id of the first row that doesn't fit
+
+    @property
+    def intact(self) -> bool:
+        return self.first_bad is None
+
+
+def verify() -> Verification:
+    """Walk the whole chain. An edited, removed or moved row is named by the first id that doesn't fit."""
+    key, previous, rows, expected_id = log_key(), START, 0, None
+    for entry in Entry.select().order_by(Entry.id).iterator():
+        digest = _digest(key, previous, _stored_values(entry))
+        gap = expected_id is not None and entry.id != expected_id
+        if gap or not hmac.compare_digest(digest, bytes(entry.digest)):
+            return Verification(rows, previous.hex(), entry.id)
+        previous, rows, expected_id = digest, rows + 1, entry.id + 1
+    return Verification(rows, previous.hex())
+
+
+def log_key() -> bytes:
+    sealed = state("log_key")
+    if sealed is None:
+        sealed = vault.seal("state:log_key", os.urandom(32).hex()).decode()
+        State.insert(key="log_key", value=sealed).on_conflict_ignore().execute()
+        sealed = state("log_key")
+    return bytes.fromhex(vault.open("state:log_key", sealed.encode()))
+
+
+def _values(row: Row) -> dict[str, Any]:
+    return {
+        "at": row.at.replace(microsecond=row.at.microsecond // 1000 * 1000),
+        "kind": row.kind,
+        "actor_kind": row.actor.kind,
+        "actor": _one_line(row.actor.name),
+        "action": row.action,
+        "integration": row.integration,
+        "tool": _one_line(row.tool),
+        "policy": row.policy,
+        "outcome": row.outcome,
+        "duration_ms": None if row.duration_ms is None else round(row.duration_ms, 2),
+        "approval": row.approval,
+        "ip": row.actor.ip,
+        "details": json.dumps(row.details, ensure_ascii=False, sort_keys=True, default=str),
+    }
+
+
+def _stored_values(entry: Entry) -> dict[str, Any]:
+    names = ("at", "kind", "actor_kind", "actor", "action", "integration", "tool", "policy",
+             "outcome", "duration_ms", "approval", "ip", "details")  # fmt: skip
+    return {name: getattr(entry, name) for name in names}
+
+
+def _digest(key: bytes, previous: bytes, values: dict[str, Any]) -> bytes:
+    plain = values | {"at": values["at"].isoformat()}
+    text = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hmac.digest(key, previous + text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+
+def _one_line(text: str) -> str:
+    """Log rows are lines to other programs: control characters are written out."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,289 @@
+"""The tables and their named queries. Anybody may read through them; only services write."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from peewee import (
+    AutoField,
+    BlobField,
+    BooleanField,
+    CharField,
+    DatabaseProxy,
+    FloatField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    ModelSelect,
+    TextField,
+    fn,
+)
+
+from webapp.store.fields import Json, Moment, Sealed, now
+
+database = DatabaseProxy()
+
+
+class Table(Model):  # type: ignore[misc]
+    class Meta:
+        database = database
+        legacy_table_names = False
+
+
+class State(Table):
+    """Small facts of the whole installation, e.g. the generation that tells workers to look again."""
+
+    key = CharField(primary_key=True)
+    value = Json()
+
+
+class User(Table):
+    email = CharField(unique=True)  # lower case
+    name = CharField(default="")
+    password_hash = CharField()
+    role = CharField()  # admin, technician, viewer
+    created_at = Moment(default=now)
+    disabled_at = Moment(null=True)
+
+    @property
+    def label(self) -> str:
+        return self.name or self.email
+
+    @classmethod
+    def active_admins(cls) -> ModelSelect:
+        return cls.select().where(cls.role == "admin", cls.disabled_at.is_null())
+
+
+class Session(Table):
+    """A browser that is signed in. The cookie holds a random token, this row its SHA-256."""
+
+    token_hash = CharField(unique=True)
+    user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
+    created_at = Moment(default=now)
+    seen_at = Moment(default=now)
+    ip = CharField(default="")
+    browser = CharField(default="")
+
+
+class Throttle(Table):
+    """Tries counted per bucket (an account, a network), shared by all workers."""
+
+    bucket = CharField(primary_key=True)
+    tries = IntegerField(default=0)
+    since = Moment(default=now)
+
+
+class Integration(Table):
+    """A source of tools. `state`: draft · connected · needs_sign_in · unreachable · needs_review · paused."""
+
+    kind = CharField()  # server, builtin
+    name = CharField(unique=True)  # in addresses, catalogue and wire names; never changes
+    title = CharField()
+    state = CharField(default="draft")
+    state_reason = TextField(default="")
+    url = TextField(default="")
+    allowances = Json(default=list)  # exceptions of the egress guard: [{host, port, network, cleartext}]
+    protocol = CharField(default="")  # MCP version spoken, remembered
+    server = Json(default=dict)  # name, title, server_version, instructions as the server gave them
+    settings = Json(default=dict)  # a built-in's own settings, nothing secret
+    settings_sealed = Sealed(null=True)  # a built-in's secrets, e.g. the webhook's address
+    created_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    created_at = Moment(default=now)
+    connected_at = Moment(null=True)
+    synced_at = Moment(null=True)
+    sync_error = TextField(default="")
+    sync_due_at = Moment(null=True)  # next scheduled sync; taking it is moving it
+
+    @property
+    def catalogue_prefix(self) -> str:
+        return ("builtin:" if self.kind == "builtin" else "mcp:") + self.name
+
+    @classmethod
+    def listed(cls) -> ModelSelect:
+        return cls.select().order_by(cls.kind.desc(), fn.LOWER(cls.title))
+
+
+class Connection(Table):
+    """How Gatehouse signs in to one server. `headers` is [{name, template}] with {secret} in the template."""
+
+    integration = ForeignKeyField(Integration, unique=True, backref="connections", on_delete="CASCADE")
+    kind = CharField()  # oauth, bearer, header, none
+    headers = Json(default=list)
+    secrets = Sealed(null=True)  # [secret] in the order of `headers`; OAuth keeps its tokens here too
+    account = CharField(default="")
+    verified_at = Moment(null=True)
+    changed_at = Moment(default=now)
+
+
+class Check(Table):
+    """One run of the wizard's check: findings as they arrive, then the verdict."""
+
+    integration = ForeignKeyField(Integration, unique=True, backref="checks", on_delete="CASCADE")
+    started_at = Moment(default=now)
+    finished_at = Moment(null=True)
+    findings = Json(default=list)
+    verdict = Json(null=True)
+
+
+class Tool(Table):
+    integration = ForeignKeyField(Integration, backref="tools", on_delete="CASCADE")
+    name = CharField()  # as the server calls it
+    catalogue_name = CharField(unique=True)
+    wire_name = CharField(unique=True)
+    title = TextField(default="")
+    description = TextField(default="")
+    definition = Json()  # as received
+    definition_digest = CharField()
+    kind = CharField()  # read, write, unknown: what the seed took it for
+    seed_policy = CharField()
+    seed_reason = TextField()
+    policy = CharField()  # auto, approval, disabled
+    policy_by = CharField(default="")  # who changed it from the seed; empty: nobody
+    policy_at = Moment(null=True)
+    first_seen_at = Moment(default=now)
+    changed_at = Moment(null=True)  # definition changed and no person has looked since
+    missing_since = Moment(null=True)
+
+    class Meta:
+        indexes = ((("integration", "name"), True),)
+
+    @property
+    def changed_from_seed(self) -> bool:
+        return bool(self.policy != self.seed_policy)
+
+    @classmethod
+    def of(cls, integration: Integration) -> ModelSelect:
+        return cls.select().where(cls.integration == integration).order_by(cls.name)
+
+
+class Quarantine(Table):
+    """A tool of the last sync that could not be taken, and why."""
+
+    integration = ForeignKeyField(Integration, backref="quarantined", on_delete="CASCADE")
+    name = TextField()
+    reason = TextField()
+    seen_at = Moment(default=now)
+
+
+class Agent(Table):
+    name = CharField(unique=True)
+    key_prefix = CharField(unique=True)  # gh_xxxxxxxx: recognisable, not secret
+    key_hash = CharField(unique=True)  # SHA-256 of the whole key
+    owner = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    every_integration = BooleanField(default=True)
+    created_at = Moment(default=now)
+    expires_at = Moment(null=True)
+    revoked_at = Moment(null=True)
+    last_used_at = Moment(null=True)
+
+    @property
+    def usable(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now())
+
+
+class AgentIntegration(Table):
+    """What a limited agent may use."""
+
+    agent = ForeignKeyField(Agent, backref="grants", on_delete="CASCADE")
+    integration = ForeignKeyField(Integration, on_delete="CASCADE")
+
+    class Meta:
+        indexes = ((("agent", "integration"), True),)
+
+
+class Approval(Table):
+    """A call that waits for a person.
+
+    `state`: waiting → approved → running → done · failed · unknown, or waiting → denied · expired · withdrawn.
+    `open_key` is the digest of agent, tool, arguments and definition while the approval can still serve a
+    repeated call, and null afterwards: the unique index makes parallel repeats meet one row.
+    """
+
+    id = CharField(primary_key=True)  # apr_…, random
+    open_key = CharField(null=True, unique=True)
+    agent = ForeignKeyField(Agent, null=True, on_delete="SET NULL")
+    agent_name = CharField()
+    tool = ForeignKeyField(Tool, null=True, on_delete="SET NULL")
+    catalogue_name = CharField()
+    arguments = Sealed()
+    arguments_digest = CharField()
+    definition_digest = CharField()
+    reason = TextField(default="")  # the agent's own words
+    state = CharField(default="waiting")
+    created_at = Moment(default=now)
+    expires_at = Moment()
+    decided_by = CharField(default="")
+    decided_at = Moment(null=True)
+    note = TextField(default="")
+    worker = CharField(default="")  # which worker claimed the run
+    finished_at = Moment(null=True)
+    result = Sealed(null=True)
+    result_delivered_at = Moment(null=True)
+    agent_seen_at = Moment(default=now)  # the agent waited or asked
+
+    class Meta:
+        indexes = ((("state", "created_at"), False),)
+
+    @classmethod
+    def waiting(cls, at: datetime | None = None) -> ModelSelect:
+        return (
+            cls.select()
+            .where(cls.state == "waiting", cls.expires_at > (at or now()))
+            .order_by(cls.created_at)
+        )
+
+
+class Worker(Table):
+    """A process that runs calls. One that stops beating is dead, and its intents are settled by another."""
+
+    id = CharField(primary_key=True)
+    started_at = Moment(default=now)
+    seen_at = Moment(default=now)
+
+
+class Intent(Table):
+    """A write that was, or is about to be, forwarded. It goes when its outcome is in the log."""
+
+    id = CharField(primary_key=True)
+    worker = CharField(index=True)
+    created_at = Moment(default=now)
+    entry = Json()  # the log row it becomes if nobody comes back: outcome unknown
+
+
+class Entry(Table):
+    """The log: every call and every change, append-only, each row chained to the one before.
+
+    `kind`: call or change. `outcome` of a call: ok · tool_error · refused · waiting · denied · expired ·
+    failed · unknown; of a change: ok or refused.
+    """
+
+    id = AutoField()
+    at = Moment()
+    kind = CharField()
+    actor_kind = CharField()  # user, agent, command, system
+    actor = CharField()
+    action = CharField()
+    integration = CharField(default="")
+    tool = CharField(default="")  # catalogue name
+    policy = CharField(default="")
+    outcome = CharField(default="ok")
+    duration_ms = FloatField(null=True)
+    approval = CharField(default="")
+    ip = CharField(default="")
+    details = TextField(default="{}")  # JSON; kept as text because the digest covers these very bytes
+    digest = BlobField()
+
+    class Meta:
+        indexes = ((("kind", "id"), False), (("tool", "id"), False), (("actor", "id"), False))
+
+
+MODELS: list[type[Table]] = [
+    State, User, Session, Throttle, Integration, Connection, Check, Tool, Quarantine,
+    Agent, AgentIntegration, Approval, Worker, Intent, Entry,
+]  # fmt: skip
+
+
+def state(key: str, default: Any = None) -> Any:
+    row = State.get_or_none(State.key == key)
+    return default if row is None else row.value

@@ -1,0 +1,107 @@
+"""Secrets at rest: one key file, and a vault that seals JSON values to the record they belong to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from webapp.errors import Refused
+
+
+class KeyProblem(Refused):
+    """The key file is missing, too open, or not the one this database was sealed with."""
+
+    status = 500
+
+
+class Vault:
+    """Opened once per process by `store.open_store`; every method raises KeyProblem before that."""
+
+    def __init__(self) -> None:
+        self._keys: list[bytes] = []
+        self._fernet: MultiFernet | None = None
+
+    def unlock(self, keys: list[bytes]) -> None:
+        """`keys` are Fernet keys, the one that seals first; the others still open."""
+        self._keys = keys
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def seal(self, record: str, value: Any) -> bytes:
+        """The record's name goes inside the envelope, so that a row can't borrow another row's secret."""
+        return self._ready().encrypt(json.dumps([record, value]).encode())
+
+    def open(self, record: str, sealed: bytes) -> Any:
+        try:
+            name, value = json.loads(self._ready().decrypt(sealed))
+        except InvalidToken as error:
+            raise KeyProblem(
+                "A stored secret can't be opened with this key file.",
+                why="The key file was replaced, or the database comes from another installation.",
+                next_step="Put the right key file back, or sign in to the servers again.",
+            ) from error
+        if name != record:
+            raise KeyProblem(f"A stored secret of {name} was found at {record} and is refused.")
+        return value
+
+    def rotate(self, sealed: bytes) -> bytes:
+        return self._ready().rotate(sealed)
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for another use of the first key, e.g. signing the session cookie."""
+        self._ready()
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._keys[0])
+
+    def _ready(self) -> MultiFernet:
+        if self._fernet is None:
+            raise KeyProblem("The key file has not been read yet.")
+        return self._fernet
+
+
+vault = Vault()
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """Fernet keys of the file, one a line, the sealing one first; makes the file where there is none."""
+    if not path.exists():
+        _create(path)
+    if path.stat().st_mode & 0o077:
+        raise KeyProblem(
+            f"The key file {path} can be read by others.",
+            next_step=f"Run: chmod 600 {path}",
+        )
+    keys = path.read_bytes().split()
+    for key in keys:
+        if len(base64.urlsafe_b64decode(key)) != 32:
+            raise KeyProblem(f"The key file {path} is damaged.", next_step="Restore it from your own copy.")
+    if not keys:
+        raise KeyProblem(f"The key file {path} is empty.", next_step="Restore it from your own copy.")
+    return keys
+
+
+def write_keys(path: Path, keys: list[bytes]) -> None:
+    """Replaced whole or not at all: a crash leaves the old file or the new one."""
+    fresh = path.with_suffix(".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(b"\n".join(keys) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+
+
+def _create(path: Path) -> None:
+    """Two workers may start at once: the first to link its file wins, the other reads that one."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    write_keys(draft, [Fernet.generate_key()])
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
