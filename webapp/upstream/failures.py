@@ -1,0 +1,293 @@
+"""Connection failures in words: what an exception from below means, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import anyio
+import httpcore2
+import httpx2
+
+from webapp.errors import BadReply, EgressDenied, Unreachable, UpstreamError
+
+CHECK_SPELLING = "Check the spelling of the address."
+TRY_LATER = "Check that the server is running, then try again."
+CA_ADVICE = (
+    "Give it a certificate from a known authority, or put its authority into the file named by CA_FILE."
+)
+
+# Raised before a byte of the request was written.
+_BEFORE_SENDING = (
+    httpcore2.ConnectError,
+    httpcore2.ConnectTimeout,
+    httpcore2.PoolTimeout,
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    socket.gaierror,
+    ConnectionRefusedError,
+)
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTDOWN}
+_OLD_TLS = {
+    "UNSUPPORTED_PROTOCOL",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "WRONG_SSL_VERSION",
+    "DH_KEY_TOO_SMALL",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "NO_PROTOCOLS_AVAILABLE",
+}
+_CLIENT_CERTIFICATE = {"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"}
+_NOT_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+    "HTTPS_PROXY_REQUEST",
+}
+
+
+@dataclass(frozen=True)
+class _Words:
+    what: str
+    why: str = ""
+    next_step: str = ""
+
+
+# OpenSSL's X509_V_ERR_* numbers (openssl/x509_vfy.h).
+_CERTIFICATE = {
+    9: _Words(
+        "The certificate of {host} is not valid yet.",
+        "Its first day lies ahead, or a clock is wrong.",
+        "Check the clock of this machine and of the server.",
+    ),
+    10: _Words(
+        "The certificate of {host} has expired.",
+        "Its renewal seems to have failed.",
+        "Renew the certificate on the server.",
+    ),
+    18: _Words(
+        "The certificate of {host} is self-signed: nobody else vouches for it.",
+        "Servers in an own network often make their own.",
+        CA_ADVICE,
+    ),
+    19: _Words(
+        "The certificate of {host} comes from a private authority that this machine does not know.",
+        "Companies often run their own authority, and some firewalls put theirs in between.",
+        CA_ADVICE,
+    ),
+    20: _Words(
+        "The certificate of {host} comes from an authority that this machine does not know.",
+        "The authority is private, or the server leaves out its intermediate certificate.",
+        CA_ADVICE,
+    ),
+    23: _Words("The certificate of {host} was revoked.", "", "Replace the certificate on the server."),
+    62: _Words(
+        "The certificate of {host} is for another host name.",
+        "The address is an alias of the server, or leads to the wrong machine.",
+        "Use the name that the certificate was made for.",
+    ),
+}
+_CERTIFICATE[21] = _CERTIFICATE[20]
+_CERTIFICATE[64] = _CERTIFICATE[62]
+
+
+def explain(error: Exception, url: str) -> UpstreamError:
+    """The refusal behind an exception of httpx2, httpcore2, ssl or a socket; our own refusals come back as they are.
+
+    `sent` is true wherever the request may have reached the other side.
+    """
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, UpstreamError):
+            return link
+        if isinstance(link, (httpx2.InvalidURL, httpx2.UnsupportedProtocol)):
+            return EgressDenied(
+                f"This is not a usable address: {link}.",
+                kind="url",
+                next_step=CHECK_SPELLING,
+            )
+    host, port = _place(url)
+    sent = not any(isinstance(link, _BEFORE_SENDING) for link in chain)
+    return _tls(chain, host, port, sent) or _socket(chain, host, port, sent) or _http(chain, host, sent)
+
+
+def cannot_connect(error: Exception, host: str, port: int) -> Unreachable:
+    """The same for a plain connection that never came about."""
+    chain = list(_chain(error))
+    if found := _tls(chain, host, port, False) or _socket(chain, host, port, False):
+        return found
+    if any(isinstance(link, TimeoutError) for link in chain):
+        return _connect_timeout(host, port)
+    return _closed(host, sent=False)
+
+
+def name_not_found(host: str, error: Exception | None = None) -> Unreachable:
+    if isinstance(error, TimeoutError) or getattr(error, "errno", None) == socket.EAI_AGAIN:
+        return Unreachable(
+            f"Nobody could say where {host} is: the name server did not answer.",
+            kind="dns",
+            why="The name server may be down, or this machine is offline.",
+            next_step="Check the network of this machine, then try again.",
+        )
+    return Unreachable(
+        f"There is no server called {host}.",
+        kind="dns",
+        why="The name may be mistyped, or be known only inside another network.",
+        next_step=CHECK_SPELLING,
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The exception and everything it came from, outermost first."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        link = waiting.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting.append(link.__cause__ or (None if link.__suppress_context__ else link.__context__))
+        if isinstance(link, BaseExceptionGroup):
+            waiting.extend(link.exceptions)
+
+
+def _place(url: str) -> tuple[str, int]:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return "The server", 0
+    return parsed.host or "The server", parsed.port or (80 if parsed.scheme == "http" else 443)
+
+
+def _tls(chain: list[BaseException], host: str, port: int, sent: bool) -> Unreachable | None:
+    for link in chain:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            unknown = _Words(
+                f"The certificate of {{host}} can't be trusted: {link.verify_message}.", "", CA_ADVICE
+            )
+            return _tls_refusal(_CERTIFICATE.get(link.verify_code, unknown), host, sent)
+    for link in chain:
+        if isinstance(link, ssl.SSLError) and not isinstance(link, ssl.SSLZeroReturnError):
+            return _tls_refusal(_handshake_words(link, port), host, sent)
+    if not sent and any(isinstance(link, (anyio.EndOfStream, ssl.SSLEOFError)) for link in chain):
+        return _tls_refusal(_CUT_SHORT, host, sent)
+    return None
+
+
+_CUT_SHORT = _Words(
+    "{host} closed the connection before it was encrypted.",
+    "Another program may be listening on this port, or a firewall stands in between.",
+    "Check the port, and whether the address should begin with https://.",
+)
+
+
+def _handshake_words(error: ssl.SSLError, port: int) -> _Words:
+    reason = error.reason or ""
+    if reason in _NOT_TLS or "record layer failure" in str(error):
+        return _Words(
+            f"{{host}} does not speak https on port {port}.",
+            "This looks like a port for plain http.",
+            "Check the port, or begin the address with http:// if the server is in your own network.",
+        )
+    if reason in _CLIENT_CERTIFICATE:
+        return _Words("{host} asks for a client certificate.", "", "Use an address without one.")
+    if reason in _OLD_TLS:
+        return _Words(
+            "{host} and Gatehouse found no kind of encryption that both accept.",
+            "The server may only know TLS older than 1.2.",
+            "Switch on TLS 1.2 or newer on the server.",
+        )
+    if isinstance(error, ssl.SSLEOFError):
+        return _CUT_SHORT
+    return _Words(
+        f"The encrypted connection to {{host}} failed: {reason or 'no reason given'}.", "", TRY_LATER
+    )
+
+
+def _tls_refusal(words: _Words, host: str, sent: bool) -> Unreachable:
+    return Unreachable(
+        words.what.replace("{host}", host), kind="tls", why=words.why, next_step=words.next_step, sent=sent
+    )
+
+
+def _socket(chain: list[BaseException], host: str, port: int, sent: bool) -> Unreachable | None:
+    for link in chain:
+        if isinstance(link, socket.gaierror):
+            return name_not_found(host, link)
+        if isinstance(link, ConnectionRefusedError):
+            return Unreachable(
+                f"{host} is there, but nothing listens on port {port}.",
+                kind="refused",
+                why="The server program is not running, or uses another port.",
+                next_step=TRY_LATER,
+            )
+        if isinstance(link, OSError) and link.errno in _NO_ROUTE:
+            return Unreachable(
+                f"There is no way from this machine to {host}.",
+                kind="refused",
+                why="The network it is in can't be reached from here.",
+                next_step="Check the network, the VPN and the firewall of this machine.",
+                sent=sent,
+            )
+        if isinstance(link, (httpcore2.ConnectTimeout, httpx2.ConnectTimeout)):
+            return _connect_timeout(host, port)
+    return None
+
+
+def _connect_timeout(host: str, port: int) -> Unreachable:
+    return Unreachable(
+        f"{host} did not pick up on port {port}.",
+        kind="connect_timeout",
+        why="The server is off, or a firewall drops the connection without a word.",
+        next_step="Check that the server is on and that a firewall lets this machine through.",
+    )
+
+
+def _http(chain: list[BaseException], host: str, sent: bool) -> UpstreamError:
+    for link in chain:
+        if isinstance(link, (httpcore2.PoolTimeout, httpx2.PoolTimeout)):
+            return Unreachable(
+                f"Too many calls to {host} are under way.",
+                kind="busy",
+                why="Earlier calls have not been answered yet.",
+                next_step="Wait a moment, then try again.",
+            )
+        if isinstance(link, (httpcore2.TimeoutException, httpx2.TimeoutException, TimeoutError)):
+            return Unreachable(
+                f"{host} did not answer in time.",
+                kind="read_timeout",
+                why="It may be busy, or stuck on this request.",
+                next_step="Try again later.",
+                sent=sent,
+            )
+        if isinstance(link, (httpcore2.RemoteProtocolError, httpx2.RemoteProtocolError)):
+            return _protocol(str(link), host, sent)
+        if isinstance(link, httpx2.DecodingError):
+            return BadReply(f"The answer of {host} can't be decoded.", kind="compressed", next_step=TRY_LATER)
+    return _closed(host, sent)
+
+
+def _protocol(reason: str, host: str, sent: bool) -> UpstreamError:
+    if "without sending" in reason or "peer closed" in reason or "incomplete" in reason:
+        return _closed(host, sent)
+    return BadReply(
+        f"What {host} answered is not HTTP.",
+        kind="not_mcp",
+        why="Another program may be listening on this port, or the port is for https only.",
+        next_step="Check the port, and whether the address should begin with https://.",
+    )
+
+
+def _closed(host: str, sent: bool) -> Unreachable:
+    return Unreachable(
+        f"{host} closed the connection.",
+        kind="closed",
+        why="The server may have restarted, or it refuses this kind of request.",
+        next_step=TRY_LATER,
+        sent=sent,
+    )
