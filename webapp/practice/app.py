@@ -1,0 +1,53 @@
+"""All of it as one ASGI program, and the way to run it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+
+from webapp.practice.doors import DOORS
+from webapp.practice.guards import ThisMachineOnly
+from webapp.practice.page import Page
+from webapp.practice.toolbox import Toolbox
+
+
+def create_app() -> Starlette:
+    """A desk of its own each time. The app can be started once, as the SDK's endpoints can."""
+    toolbox = Toolbox()
+    doors = {door.name: door.build(toolbox.server) for door in DOORS}
+
+    @asynccontextmanager
+    async def doors_open(app: Starlette) -> AsyncIterator[None]:
+        # Mounted apps get no lifespan events of their own.
+        async with AsyncExitStack() as stack:
+            for door in doors.values():
+                await stack.enter_async_context(door.router.lifespan_context(door))
+            yield
+
+    mounts = [Mount(f"/{name}", app=door) for name, door in doors.items()]
+    return Starlette(
+        routes=[*Page(toolbox).routes, *mounts],
+        middleware=[Middleware(ThisMachineOnly)],
+        lifespan=doors_open,
+    )
+
+
+def serve(port: int) -> None:
+    """Serves on 127.0.0.1 until it is stopped; port 0 takes a free one. OSError: port taken."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        print(f"Practice server: http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
+        config = uvicorn.Config(
+            create_app(),
+            log_level="warning",
+            proxy_headers=False,
+            server_header=False,
+            # Listening agents keep a stream open for ever; they must not keep the process alive.
+            timeout_graceful_shutdown=1,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
