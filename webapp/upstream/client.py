@@ -1,0 +1,281 @@
+"""Our side of a conversation with one MCP server, in both protocol eras. Results come back unaltered."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
+from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
+
+from webapp.errors import Unreachable, UpstreamError
+from webapp.upstream import envelope, handshake, paging
+from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
+from webapp.upstream.exchange import Exchange, Reply, error_code, result_of
+from webapp.upstream.handshake import ServerInfo, Session
+from webapp.upstream.listing import Listing
+
+__all__ = ["HANDSHAKE", "MODERN", "Client", "ProgressHandler", "ServerInfo"]
+
+# Gets the `params` of each notifications/progress; the `progressToken` in it is ours.
+ProgressHandler = Callable[[dict[str, Any]], Awaitable[None]]
+
+GOODBYE_SECONDS = 2.0
+_NOT_UNDERSTOOD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+_MODERN_REFUSALS = frozenset(
+    {HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY, METHOD_NOT_FOUND, INVALID_PARAMS}
+)
+
+
+@dataclass
+class _Ask:
+    """One request of ours under way. `sent` is True once it may have reached the server."""
+
+    number: int
+    method: str
+    params: Mapping[str, Any]
+    capabilities: Mapping[str, Any] | None
+    on_progress: ProgressHandler | None
+    seconds: float
+    sent: bool = False
+
+
+class Client:
+    """One per worker and server; many calls may run on it at once, and a broken one harms no other."""
+
+    def __init__(
+        self,
+        url: str,
+        http: httpx2.AsyncClient,
+        *,
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
+        timeout: float = 60.0,
+        on_tools_changed: Callable[[], None] | None = None,
+    ) -> None:
+        self._exchange = Exchange(url, http, headers or {})
+        self._expected = version
+        self._assumed = version == MODERN
+        self._session = Session(ServerInfo(MODERN)) if self._assumed else None
+        self._handshake: asyncio.Task[Session] | None = None
+        self._timeout = timeout
+        self._on_tools_changed = on_tools_changed
+        self._numbers = itertools.count(1)
+        self._header_maps: dict[str, HeaderMap] = {}
+        self._errands: set[asyncio.Task[Any]] = set()
+
+    async def connect(self) -> ServerInfo:
+        """Finds out which era and version the server speaks, and who it is."""
+        if self._session is None or self._assumed:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return (await self._shake_hands()).info
+            except TimeoutError as error:
+                raise self._too_late(sent=False) from error
+        return self._session.info
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        on_progress: ProgressHandler | None = None,
+        capabilities: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The raw result. `capabilities` are those of the agent we ask for; the modern era passes them on."""
+        reply = await self.reply_to(
+            method, params, on_progress=on_progress, capabilities=capabilities, timeout=timeout
+        )
+        return result_of(reply, self._exchange.url)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        meta: Mapping[str, Any] | None = None,
+        on_progress: ProgressHandler | None = None,
+        capabilities: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        params: dict[str, Any] = {"name": name, "arguments": arguments}
+        if meta:
+            params["_meta"] = meta
+        return await self.request(
+            "tools/call", params, on_progress=on_progress, capabilities=capabilities, timeout=timeout
+        )
+
+    async def list_tools(
+        self, *, max_pages: int = paging.MAX_PAGES, max_tools: int = paging.MAX_TOOLS
+    ) -> Listing:
+        async def page(cursor: str | None) -> tuple[dict[str, Any], int]:
+            reply = await self.reply_to("tools/list", {} if cursor is None else {"cursor": cursor})
+            return result_of(reply, self._exchange.url), reply.size
+
+        listing = await paging.collect(page, max_pages=max_pages, max_tools=max_tools)
+        for tool in listing.tools:
+            self.learn(tool.name, tool.input_schema)
+        return listing
+
+    def learn(self, name: str, input_schema: Mapping[str, Any]) -> None:
+        """Remembers which arguments of a tool the modern era repeats in request headers (`x-mcp-header`)."""
+        self._header_maps.pop(name, None)
+        if find_invalid_x_mcp_header(input_schema) is None and (found := x_mcp_header_map(input_schema)):
+            self._header_maps[name] = found
+
+    async def aclose(self) -> None:
+        """Ends the session, best effort. The HTTP client stays open: it is not ours."""
+        waiting = self._errands | ({self._handshake} if self._handshake else set())
+        if waiting:
+            await asyncio.wait(waiting, timeout=GOODBYE_SECONDS)
+        session, self._session = self._session, None
+        if session is not None:
+            await handshake.end(self._exchange, session, GOODBYE_SECONDS)
+
+    async def reply_to(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        on_progress: ProgressHandler | None = None,
+        capabilities: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Reply:
+        """The answer before it is judged, with its HTTP status and headers."""
+        seconds = self._timeout if timeout is None else timeout
+        ask = _Ask(next(self._numbers), method, params or {}, capabilities, on_progress, seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._reply(ask)
+        except TimeoutError as error:
+            self._call_off(ask)
+            raise self._too_late(sent=ask.sent) from error
+        except asyncio.CancelledError:
+            self._call_off(ask)
+            raise
+
+    async def _reply(self, ask: _Ask) -> Reply:
+        session = self._session or await self._shake_hands()
+        reply = await self._send(ask, session)
+        if reply.status == HTTPStatus.NOT_FOUND and session.id:
+            # The server has forgotten the session and so did not run the request: it may be said again.
+            self._forget(session)
+            return await self._send(ask, self._session or await self._shake_hands())
+        if session.modern and reply.status in _NOT_UNDERSTOOD:
+            return await self._after_refusal(ask, session, reply)
+        return reply
+
+    async def _after_refusal(self, ask: _Ask, session: Session, reply: Reply) -> Reply:
+        code = error_code(reply)
+        if code == HEADER_MISMATCH and ask.method == "tools/call":
+            before = self._header_map(ask)
+            await self.list_tools()
+            # It refused the headers and so did not run the call; with other headers it may be said again.
+            return await self._send(ask, session) if self._header_map(ask) != before else reply
+        if code not in _MODERN_REFUSALS:
+            # Perhaps an older program runs there now: the next request finds out.
+            self._forget(session)
+        return reply
+
+    def _forget(self, session: Session) -> None:
+        if self._session is session:
+            self._session = None
+
+    def _header_map(self, ask: _Ask) -> HeaderMap | None:
+        return self._header_maps.get(str(ask.params.get("name")))
+
+    async def _send(self, ask: _Ask, session: Session) -> Reply:
+        message, headers = envelope.request(
+            ask.number,
+            ask.method,
+            ask.params,
+            version=session.version,
+            session_id=session.id,
+            capabilities=ask.capabilities,
+            wants_progress=ask.on_progress is not None,
+            header_map=self._header_map(ask),
+        )
+
+        async def heard(incoming: dict[str, Any]) -> None:
+            await self._hear(incoming, ask, session)
+
+        ask.sent = True
+        return await self._exchange.ask(
+            message, headers, seconds=ask.seconds, on_message=heard, resumable=not session.modern
+        )
+
+    async def _hear(self, incoming: dict[str, Any], ask: _Ask, session: Session) -> None:
+        if "id" in incoming:
+            await self._refuse(incoming, session)
+        elif incoming["method"] == "notifications/progress" and ask.on_progress is not None:
+            params = incoming.get("params")
+            if isinstance(params, dict) and params.get("progressToken") == ask.number:
+                await ask.on_progress(params)
+        elif incoming["method"] == "notifications/tools/list_changed" and self._on_tools_changed is not None:
+            self._on_tools_changed()
+
+    async def _refuse(self, incoming: dict[str, Any], session: Session) -> None:
+        """We told the server that we can do nothing for it, so only `ping` gets a kind answer."""
+        if session.modern:
+            return
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": incoming["id"]}
+        if incoming["method"] == "ping":
+            answer["result"] = {}
+        else:
+            answer["error"] = {"code": METHOD_NOT_FOUND, "message": "This client does not do that."}
+        await self._tell(answer, session)
+
+    async def _tell(self, message: dict[str, Any], session: Session) -> None:
+        """What gets lost here the server misses, not us: the call it belongs to goes on."""
+        try:
+            headers = envelope.headers_for(session.version, session.id)
+            await self._exchange.tell(message, headers, seconds=GOODBYE_SECONDS)
+        except UpstreamError:
+            return
+
+    def _call_off(self, ask: _Ask) -> None:
+        """In the modern era closing the stream says it."""
+        session = self._session
+        if ask.sent and session is not None and not session.modern:
+            params = {"requestId": ask.number, "reason": "nobody waits for the answer any more"}
+            self._errand(
+                self._tell({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, session)
+            )
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _shake_hands(self) -> Session:
+        """One handshake for all who wait. It goes on when one of them gives up."""
+        if self._handshake is None:
+            self._handshake = asyncio.get_running_loop().create_task(self._negotiate())
+            self._handshake.add_done_callback(self._hands_shaken)
+        return await asyncio.shield(self._handshake)
+
+    async def _negotiate(self) -> Session:
+        async with asyncio.timeout(self._timeout):
+            session = await handshake.negotiate(self._exchange, self._timeout, self._expected)
+        self._session, self._expected, self._assumed = session, session.version, False
+        return session
+
+    def _hands_shaken(self, task: asyncio.Task[Session]) -> None:
+        self._handshake = None
+        if not task.cancelled():
+            task.exception()
+
+    def _too_late(self, *, sent: bool) -> Unreachable:
+        return Unreachable(
+            f"{self._exchange.host} did not answer in time.",
+            kind="read_timeout",
+            why="It may be busy, or stuck on this request.",
+            next_step="Try again later.",
+            sent=sent,
+        )

@@ -1,0 +1,268 @@
+"""One message to a server and its answer, before anybody judges it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, RpcError, Unreachable
+from webapp.upstream import sse
+from webapp.upstream.envelope import EVENT_STREAM
+from webapp.upstream.failures import explain
+
+MAX_RESUMES = 3
+CONNECT_SECONDS = 5.0
+_SNIPPET = 2000
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`message` is the JSON-RPC answer; where there was none, `snippet` has the start of the body."""
+
+    status: int
+    headers: httpx2.Headers = field(repr=False)
+    message: dict[str, Any] | None
+    snippet: str = field(default="", repr=False)
+    size: int = 0
+    fault: BadReply | None = None
+
+    @property
+    def content_type(self) -> str:
+        return media_type(self.headers)
+
+    @property
+    def status_words(self) -> str:
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
+
+    @property
+    def is_web_page(self) -> bool:
+        return self.content_type == "text/html" or self.snippet.lstrip()[:14].lower().startswith(
+            ("<!doctype html", "<html")
+        )
+
+    @property
+    def challenge(self) -> str:
+        return ", ".join(self.headers.get_list("www-authenticate"))
+
+
+class Exchange:
+    """Talks to one URL. Headers are built from scratch: the protocol's, and the connection's own."""
+
+    def __init__(self, url: str, http: httpx2.AsyncClient, own_headers: Mapping[str, str]) -> None:
+        self.url = url
+        self.host = urlsplit(url).hostname or url
+        self._http = http
+        self._own = {name.lower(): checked_value(name, value) for name, value in own_headers.items()}
+
+    async def ask(
+        self,
+        message: dict[str, Any],
+        headers: Mapping[str, str],
+        *,
+        seconds: float,
+        on_message: sse.MessageHandler | None = None,
+        resumable: bool = False,
+    ) -> Reply:
+        """`seconds` is the most this exchange may take; whoever asks may stop waiting earlier."""
+        reader = sse.Reader(message["id"], on_message)
+        with self._in_words():
+            async with self._open("POST", headers, seconds, message) as response:
+                if not is_event_stream(response):
+                    return _whole(response, await response.aread(), reader.request_id)
+                answer = await reader.answer(response)
+            if answer is None and resumable:
+                answer = await self._resumed(reader, headers, seconds)
+        if answer is None:
+            raise _ended_without_answer(self.host)
+        return Reply(response.status_code, response.headers, answer, size=reader.bytes_read)
+
+    async def tell(self, message: dict[str, Any], headers: Mapping[str, str], *, seconds: float) -> int:
+        """Sends what needs no answer; the HTTP status."""
+        with self._in_words():
+            async with self._open("POST", headers, seconds, message) as response:
+                if not is_event_stream(response):
+                    await response.aread()
+                return response.status_code
+
+    async def end(self, headers: Mapping[str, str], *, seconds: float) -> None:
+        """DELETE of a session; a server need not know the method."""
+        with self._in_words():
+            async with self._open("DELETE", headers, seconds):
+                pass
+
+    @asynccontextmanager
+    async def stream(self, seconds: float) -> AsyncIterator[httpx2.Response]:
+        """GET for an event stream: how servers of 2024-11-05 begin."""
+        with self._in_words():
+            async with self._open("GET", {"accept": EVENT_STREAM}, seconds) as response:
+                yield response
+
+    def _open(
+        self, method: str, headers: Mapping[str, str], seconds: float, message: dict[str, Any] | None = None
+    ) -> AbstractAsyncContextManager[httpx2.Response]:
+        return self._http.stream(
+            method,
+            self.url,
+            content=None if message is None else _encoded(message),
+            headers={**self._own, **headers},
+            timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
+            extensions={"total_seconds": seconds},
+        )
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+            raise explain(error, self.url) from error
+
+    async def _resumed(
+        self, reader: sse.Reader, headers: Mapping[str, str], seconds: float
+    ) -> dict[str, Any] | None:
+        wanted = {**headers, "accept": EVENT_STREAM}
+        wanted.pop("content-type", None)
+        for _ in range(MAX_RESUMES):
+            if not reader.last_event_id:
+                return None
+            await asyncio.sleep(reader.retry_seconds)
+            wanted["last-event-id"] = checked_value("last-event-id", reader.last_event_id)
+            async with self._open("GET", wanted, seconds) as response:
+                if response.status_code != HTTPStatus.OK or not is_event_stream(response):
+                    return None
+                if (answer := await reader.answer(response)) is not None:
+                    return answer
+        return None
+
+
+def result_of(reply: Reply, url: str) -> dict[str, Any]:
+    """The `result` object exactly as received; otherwise the refusal that fits."""
+    if reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise _needs_authorization(reply)
+    if reply.message is None:
+        raise _no_answer_in(reply, url)
+    error, result = reply.message.get("error"), reply.message.get("result")
+    if isinstance(error, dict):
+        raise RpcError(error)
+    if not isinstance(result, dict):
+        raise BadReply("The server's answer has no result that MCP knows.", kind="not_mcp")
+    return result
+
+
+def error_code(reply: Reply) -> int | None:
+    error = (reply.message or {}).get("error")
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def checked_value(name: str, value: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise InvalidInput(f"“{name[:60]}” can't be the name of a header.", field="headers")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise InvalidInput(
+            f"The value of the header {name} has a line break or a character that HTTP does not allow.",
+            field="headers",
+            why="It may have been copied with something invisible around it.",
+            next_step="Copy it again.",
+        )
+    return value.strip()
+
+
+def media_type(headers: httpx2.Headers) -> str:
+    content_type: str = headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower()
+
+
+def shown_url(url: str) -> str:
+    """Fit for a page: what follows `?` may be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}"
+
+
+def _needs_authorization(reply: Reply) -> NeedsAuthorization:
+    if reply.status == HTTPStatus.UNAUTHORIZED:
+        what, next_step = "The server wants a sign-in.", "Sign in again, or enter another token."
+    else:
+        what, next_step = "The server refuses this account.", "Sign in with an account that may do this."
+    return NeedsAuthorization(what, http_status=reply.status, challenge=reply.challenge, next_step=next_step)
+
+
+def _no_answer_in(reply: Reply, url: str) -> Exception:
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _busy(reply)
+    if 300 <= reply.status < 400:
+        where = shown_url(str(httpx2.URL(url).join(reply.headers.get("location", ""))))
+        return BadReply(
+            f"The server sends us on to {where}, where Gatehouse does not go by itself.",
+            kind="redirect",
+            next_step="If you trust that address, enter it as the Server URL.",
+        )
+    if reply.is_web_page:
+        return BadReply(
+            "This address answered with a web page, not as an MCP server.",
+            kind="html",
+            why="Most servers live under /mcp.",
+            next_step="Check the path of the Server URL.",
+        )
+    if reply.fault is not None:
+        return reply.fault
+    return BadReply(
+        f"The server answered {reply.status_words}, but not in the way of MCP.",
+        kind="not_mcp",
+        next_step="Check the path of the Server URL.",
+    )
+
+
+def _busy(reply: Reply) -> Unreachable:
+    limited = reply.status == HTTPStatus.TOO_MANY_REQUESTS
+    return Unreachable(
+        f"The server answered {reply.status_words}.",
+        kind="busy",
+        why="It was asked too often." if limited else "It has a fault or is being restarted.",
+        next_step="Try again later.",
+        # 429 means that it did not even begin, so nothing is in doubt.
+        sent=not limited,
+    )
+
+
+def _ended_without_answer(host: str) -> Unreachable:
+    return Unreachable(
+        f"{host} ended its answer before it was complete.",
+        kind="closed",
+        why="The server restarted or failed, or something in between cut the line.",
+        next_step="Try again; if it stays so, ask whoever runs the server.",
+        sent=True,
+    )
+
+
+def _whole(response: httpx2.Response, body: bytes, request_id: int) -> Reply:
+    message, fault = None, None
+    if body and not 300 <= response.status_code < 400:
+        try:
+            message = sse.answer_in(sse.parsed(body), request_id)
+        except BadReply as error:
+            if error.kind == "wrong_id":
+                raise
+            fault = error
+    snippet = "" if message else body[:_SNIPPET].decode("utf-8", "replace")
+    return Reply(response.status_code, response.headers, message, snippet, len(body), fault)
+
+
+def is_event_stream(response: httpx2.Response) -> bool:
+    return media_type(response.headers) == EVENT_STREAM
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode("ascii")
