@@ -34,8 +34,8 @@ _PRIVATE = {
     "an address of an IPv6 transition network": "64:ff9b::/96 2002::/16 2001::/32 192.88.99.0/24",
     "an address set aside for special use": (
         "192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.175.48.0/24 198.18.0.0/15 "
-        "198.51.100.0/24 203.0.113.0/24 100::/64 100:0:0:1::/64 2001::/23 2001:db8::/32 2620:4f:8000::/48 3fff::/20 "
-        "5f00::/16"
+        "198.51.100.0/24 203.0.113.0/24 100::/64 100:0:0:1::/64 2001::/23 2001:db8::/32 "
+        "2620:4f:8000::/48 3fff::/20 5f00::/16"
     ),
 }
 _IPV6_IN_USE = ipaddress.IPv6Network("2000::/3")
@@ -92,7 +92,7 @@ def _embedded(address: Address) -> Iterator[Address]:
 
 
 def plain(address: str) -> Address:
-    """The address an answer stands for: one mapped into IPv6 is the IPv4 address. ValueError if there is none."""
+    """The address an answer stands for: one mapped into IPv6 is the IPv4 address. Raises ValueError."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     return (isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped) or parsed
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import TypeVar
 
+import httpcore2
 import httpx2
 
-from webapp.errors import EgressDenied, Unreachable
+from webapp.errors import EgressDenied
 from webapp.upstream.addresses import Address, Network, Standing, around, parse_host, plain, standing
-from webapp.upstream.failures import cannot_connect, explain, name_not_found
+from webapp.upstream.failures import cannot_connect, explain
+from webapp.upstream.names import Resolver, look_up, system_resolver
 from webapp.upstream.transport import GuardedTransport
 
 __all__ = ["Allowance", "Egress", "Resolver", "explain", "private_offer", "tls_context"]
 
-Resolver = Callable[[str, int], list[str]]
 T = TypeVar("T")
 
 MIB = 1024 * 1024
@@ -71,7 +70,7 @@ class Egress:
         if allowance.cleartext:
             self._cleartext.add(place)
 
-    def check_url(self, url: str) -> None:
+    def check_url(self, url: str | httpx2.URL) -> None:
         """All that can be said without a look-up. Raises EgressDenied."""
         parsed = _parse(url)
         host, literal = parse_host(parsed.raw_host.decode("ascii"))
@@ -94,7 +93,7 @@ class Egress:
         Raises EgressDenied, or Unreachable with kind `dns`.
         """
         name, literal = parse_host(host)
-        answers = [literal] if literal else await self._look_up(name, port, timeout)
+        answers = [literal] if literal else await look_up(self._resolver, name, port, timeout)
         self._judge(name, port, answers)
         self._judge_port(name, port, answers)
         return [str(address) for address in answers]
@@ -119,15 +118,15 @@ class Egress:
             async with asyncio.timeout(seconds):
                 return await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
 
-        try:
-            return await self.connect(host, port, timeout, attempt)
-        except OSError as error:
-            raise cannot_connect(error, host, port) from error
+        return await self.connect(host, port, timeout, attempt)
 
     async def connect(
         self, host: str, port: int, timeout: float, attempt: Callable[[str, float], Awaitable[T]]
     ) -> T:
-        """`attempt` on the checked addresses in turn; `timeout` seconds cover the look-up and all attempts."""
+        """`attempt` on the checked addresses in turn, `timeout` seconds in all.
+
+        Raises EgressDenied, or Unreachable for what the last attempt met.
+        """
         clock = asyncio.get_running_loop().time
         deadline = clock() + timeout
         addresses = (await self.addresses(host, port, timeout))[:MOST_ADDRESSES_TRIED]
@@ -136,9 +135,9 @@ class Egress:
             share = (deadline - clock()) / (len(addresses) + 1)
             try:
                 return await attempt(address, max(share, 0.001))
-            except Exception:
+            except (OSError, httpcore2.NetworkError, httpcore2.TimeoutException) as error:
                 if not addresses:
-                    raise
+                    raise cannot_connect(error, host, port) from error
 
     def http(
         self,
@@ -149,6 +148,7 @@ class Egress:
     ) -> httpx2.AsyncClient:
         """A client that can only go where this guard lets it. Follows no redirect, reads no environment.
 
+        Our own refusals come through as they are, other failures as httpx2 exceptions: see `explain`.
         One request may ask for other limits through `extensions`: `max_bytes` and `total_seconds`.
         """
         return httpx2.AsyncClient(
@@ -158,17 +158,6 @@ class Egress:
             follow_redirects=False,
             trust_env=False,
         )
-
-    async def _look_up(self, host: str, port: int, timeout: float) -> list[Address]:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(timeout):
-                answers = await loop.run_in_executor(_resolver_threads(), self._resolver, host, port)
-        except (OSError, UnicodeError) as error:
-            raise name_not_found(host, error) from error
-        if not answers:
-            raise name_not_found(host)
-        return list(dict.fromkeys(_answer(host, port, answer) for answer in answers))
 
     def _judge(self, host: str, port: int, answers: list[Address]) -> None:
         standings = [(address, standing(address)) for address in answers]
@@ -219,17 +208,7 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
     return context
 
 
-def system_resolver(host: str, port: int) -> list[str]:
-    return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
-@lru_cache(maxsize=1)
-def _resolver_threads() -> ThreadPoolExecutor:
-    # Its own pool: a name server that hangs must not hold up other work that waits for a thread.
-    return ThreadPoolExecutor(max_workers=16, thread_name_prefix="look-up")
-
-
-def _parse(url: str) -> httpx2.URL:
+def _parse(url: str | httpx2.URL) -> httpx2.URL:
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -253,13 +232,6 @@ def _parse(url: str) -> httpx2.URL:
             next_step="Leave it out of the address and enter it under Sign in.",
         )
     return parsed
-
-
-def _answer(host: str, port: int, answer: str) -> Address:
-    try:
-        return plain(answer)
-    except ValueError as error:
-        raise Unreachable(f"The name server gave no usable address for {host}.", kind="dns") from error
 
 
 def _refusal(

@@ -16,9 +16,7 @@ from webapp.errors import BadReply, EgressDenied, Unreachable, UpstreamError
 
 CHECK_SPELLING = "Check the spelling of the address."
 TRY_LATER = "Check that the server is running, then try again."
-CA_ADVICE = (
-    "Give it a certificate from a known authority, or put its authority into the file named by CA_FILE."
-)
+CA_ADVICE = "Give it a certificate from a known authority, or put that authority into the file of CA_FILE."
 
 # Raised before a byte of the request was written.
 _BEFORE_SENDING = (
@@ -96,7 +94,7 @@ _CERTIFICATE[64] = _CERTIFICATE[62]
 
 
 def explain(error: Exception, url: str) -> UpstreamError:
-    """The refusal behind an exception of httpx2, httpcore2, ssl or a socket; our own refusals come back as they are.
+    """The refusal behind an exception of httpx2, httpcore2, ssl or a socket; our own come back as they are.
 
     `sent` is true wherever the request may have reached the other side.
     """
@@ -112,7 +110,7 @@ def explain(error: Exception, url: str) -> UpstreamError:
             )
     host, port = _place(url)
     sent = not any(isinstance(link, _BEFORE_SENDING) for link in chain)
-    return _tls(chain, host, port, sent) or _socket(chain, host, port, sent) or _http(chain, host, sent)
+    return _tls(chain, host, port, sent) or _socket(chain, host, port, sent) or _http(chain, host, port, sent)
 
 
 def cannot_connect(error: Exception, host: str, port: int) -> Unreachable:
@@ -121,7 +119,12 @@ def cannot_connect(error: Exception, host: str, port: int) -> Unreachable:
     if found := _tls(chain, host, port, False) or _socket(chain, host, port, False):
         return found
     if any(isinstance(link, TimeoutError) for link in chain):
-        return _connect_timeout(host, port)
+        return Unreachable(
+            f"{host} did not pick up on port {port}.",
+            kind="connect_timeout",
+            why="The server is off, or a firewall drops the connection without a word.",
+            next_step="Check that the server is on and that a firewall lets this machine through.",
+        )
     return _closed(host, sent=False)
 
 
@@ -234,22 +237,19 @@ def _socket(chain: list[BaseException], host: str, port: int, sent: bool) -> Unr
                 next_step="Check the network, the VPN and the firewall of this machine.",
                 sent=sent,
             )
-        if isinstance(link, (httpcore2.ConnectTimeout, httpx2.ConnectTimeout)):
-            return _connect_timeout(host, port)
     return None
 
 
-def _connect_timeout(host: str, port: int) -> Unreachable:
-    return Unreachable(
-        f"{host} did not pick up on port {port}.",
-        kind="connect_timeout",
-        why="The server is off, or a firewall drops the connection without a word.",
-        next_step="Check that the server is on and that a firewall lets this machine through.",
-    )
-
-
-def _http(chain: list[BaseException], host: str, sent: bool) -> UpstreamError:
+def _http(chain: list[BaseException], host: str, port: int, sent: bool) -> UpstreamError:
     for link in chain:
+        if isinstance(link, (httpcore2.ConnectTimeout, httpx2.ConnectTimeout)):
+            # The guard tells of sockets that never opened itself; what is left is a handshake that stalls.
+            return Unreachable(
+                f"{host} began no encrypted connection on port {port} in time.",
+                kind="connect_timeout",
+                why="The port may be for plain http, or the server is overloaded.",
+                next_step="Check the port, and whether the address should begin with https://.",
+            )
         if isinstance(link, (httpcore2.PoolTimeout, httpx2.PoolTimeout)):
             return Unreachable(
                 f"Too many calls to {host} are under way.",

@@ -47,7 +47,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Built on httpcore2's public pool: httpx2's own transport takes no backend but through a private field."""
+    """Built on httpcore2's public pool: httpx2's own transport takes a backend only in a private field."""
 
     def __init__(self, egress: Egress, tls: SSLContext, max_bytes: int, total_seconds: float) -> None:
         self._egress = egress
@@ -62,7 +62,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self._egress.check_url(str(request.url))
+        self._egress.check_url(request.url)
         host = request.url.host
         seconds = float(request.extensions.get("total_seconds", self._total_seconds))
         most = int(request.extensions.get("max_bytes", self._max_bytes))
