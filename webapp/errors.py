@@ -129,3 +129,7 @@ class RpcError(UpstreamError):
         self.message = str(error.get("message", ""))
         self.data = error.get("data")
         super().__init__(f"The server answered with error {self.code}: {self.message[:300]}")
+
+    def as_json(self) -> dict[str, Any]:
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        return error if self.data is None else error | {"data": self.data}

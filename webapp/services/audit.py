@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from webapp.store.fields import now
@@ -71,15 +72,17 @@ def record(
     outcome: str = "ok",
     approval: str = "",
     details: dict[str, Any] | None = None,
+    agents_notice: bool = True,
 ) -> None:
     """Log one administrative change. Call it inside the transaction that makes the change.
 
-    Raises the generation too: every worker drops what it remembered before its next call.
+    Raises the generation too, so that every worker drops what it remembered before its next call; pass
+    `agents_notice=False` for what no agent can notice (sign-ins), which anybody could cause at will.
     """
-    append([
-        Row("change", actor, action, integration, tool, outcome=outcome, approval=approval, details=details or {})
-    ])  # fmt: skip
-    bump_generation()
+    row = Row("change", actor, action, integration, tool, outcome=outcome, approval=approval, details=details or {})
+    append([row])
+    if agents_notice:
+        bump_generation()
 
 
 def append(rows: Iterable[Row]) -> None:
@@ -131,6 +134,11 @@ def log_key() -> bytes:
         sealed = vault.seal("state:log_key", os.urandom(32).hex()).decode()
         State.insert(key="log_key", value=sealed).on_conflict_ignore().execute()
         sealed = state("log_key")
+    return _unsealed(sealed)
+
+
+@lru_cache(maxsize=2)
+def _unsealed(sealed: str) -> bytes:
     return bytes.fromhex(vault.open("state:log_key", sealed.encode()))
 
 

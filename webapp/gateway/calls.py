@@ -1,0 +1,234 @@
+"""The one path on which a tool runs: the agent, the policy and, where needed, the approval are checked here,
+and the call is written down here. There is no second path (design, promise 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from config import Config
+from webapp.errors import NeedsAuthorization, Refused, RpcError, UpstreamError
+from webapp.gateway import answers
+from webapp.gateway.catalogue import Catalogues, CatalogueTool, KnownAgent
+from webapp.gateway.lines import Lines, Progress
+from webapp.gateway.waiting import WaitingRoom
+from webapp.services import approvals, audit, integrations, intents
+from webapp.services.audit import Actor, Row
+from webapp.services.redaction import keep
+from webapp.store.models import Approval, Integration, database
+from webapp.store.writer import Writer
+
+T = TypeVar("T")
+FINISHED_AS = {"failed": "failed", "unknown": "unknown"}
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Call:
+    agent: KnownAgent
+    tool: CatalogueTool
+    arguments: dict[str, Any]
+    meta: dict[str, Any] | None = None
+    capabilities: dict[str, Any] | None = None
+    on_progress: Progress | None = None
+    reason: str = ""
+    ip: str = ""
+    approval: str = ""  # id of the claimed approval this run belongs to
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def has_intent(self) -> bool:
+        """A read may be lost with its worker; everything else is on disk before it leaves."""
+        return bool(self.approval) or not self.tool.is_read
+
+    def row(self, outcome: str, log_arguments: str, details: dict[str, Any]) -> Row:
+        return Row(
+            "call",
+            Actor("agent", self.agent.name, self.agent.id, ip=self.ip),
+            "call",
+            self.tool.source.name,
+            self.tool.catalogue_name,
+            policy="approval" if self.approval else self.tool.policy,
+            outcome=outcome,
+            duration_ms=(time.monotonic() - self.began) * 1000,
+            approval=self.approval,
+            details=keep(self.arguments, log_arguments) | details,
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A tool result for the agent; `approval` is set while it, or its outcome, belongs to an approval."""
+
+    result: dict[str, Any]
+    approval: str = ""
+    waiting: bool = False
+
+
+class Calls:
+    """One per worker. Runs on the event loop; everything that touches the database goes through the writer."""
+
+    def __init__(self, config: Config, catalogues: Catalogues, writer: Writer, worker: str) -> None:
+        self.config = config
+        self.catalogues = catalogues
+        self.writer = writer
+        self.worker = worker
+        self.lines = Lines(max_result=config.max_result, call_seconds=config.call_seconds)
+        self.room = WaitingRoom(self._run_approved)
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def answer(self, call: Call) -> Answer:
+        """What the agent gets: the result, a refusal, or word that a person must decide first."""
+        if call.tool.policy == "auto":
+            return Answer(await self._run(call))
+        approval_id = await self._write(lambda: self._ask(call))
+        return await self.await_approval(approval_id, self.config.hold_seconds)
+
+    async def await_approval(self, approval_id: str, seconds: float) -> Answer:
+        """Wait, without a thread, until the call has an outcome or the time is up."""
+        await self.room.wait(approval_id, seconds)
+        approval = await self._read(lambda: approvals.get(approval_id))
+        if approval.state in approvals.FINISHED:
+            result = await self._read(lambda: answers.outcome(approval, approvals.result_of(approval)))
+            return Answer(result, approval_id)
+        return Answer(answers.waiting(approval, self.config.address), approval_id, waiting=True)
+
+    async def note_waiting(self, approval_id: str, agent: KnownAgent, reason: str) -> None:
+        """Raises NotFound for another agent's approval too: an id is no credential."""
+        await self._write(lambda: approvals.seen(approval_id, agent.id, reason))
+
+    async def delivered(self, answer: Answer) -> None:
+        """The agent has it: the same call from now on is a new question."""
+        if answer.approval and not answer.waiting:
+            await self._write(lambda: approvals.delivered(answer.approval))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.lines.close()
+
+    # --- the path itself
+
+    async def _run(self, call: Call) -> dict[str, Any]:
+        """Forward, log, answer: in this order, and a write's intent is on disk before it leaves."""
+        if call.tool.policy != "auto" and not call.approval:
+            raise RuntimeError("a call without its approval must never get here")
+        if call.has_intent:
+            row = call.row("unknown", self.config.log_arguments, {"why": "Gatehouse stopped before the answer came."})
+            await self._write(lambda: intents.add(call.id, self.worker, row))
+        try:
+            result, outcome, details = await self._forward(call)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._cut_off(call, "The agent hung up before the answer came."))
+            raise
+        except Exception as error:
+            await self._cut_off(call, f"Gatehouse failed: {type(error).__name__}")
+            raise
+        await self._write(lambda: self._finish(call, result, outcome, details))
+        if outcome == "rpc_error":
+            raise RpcError(result)
+        return result
+
+    async def _forward(self, call: Call) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        """The result for the agent, the outcome for the log and details for the log. Never raises a refusal."""
+        try:
+            result = await self.lines.call(
+                call.tool, call.arguments, meta=call.meta, capabilities=call.capabilities, on_progress=call.on_progress
+            )
+        except RpcError as error:
+            return error.as_json(), "rpc_error", {"error": error.what}
+        except NeedsAuthorization as error:
+            await self._write(lambda: _mark(call.tool.source.id, "needs_sign_in", error.what))
+            return answers.failure(error.for_agent), "failed", {"error": error.what}
+        except UpstreamError as error:
+            text = f"{error.for_agent} {_ran(call, error)}"
+            return answers.failure(text), "failed", {"error": error.what}
+        except Refused as error:
+            return answers.failure(error.what), "failed", {"error": error.what}
+        except TimeoutError:
+            text = f"The tool gave no answer within {self.config.call_seconds:g} seconds."
+            return answers.failure(text), "failed", {"error": text}
+        return result, "tool_error" if result.get("isError") else "ok", {}
+
+    def _finish(self, call: Call, result: dict[str, Any], outcome: str, details: dict[str, Any]) -> None:
+        """In one commit: the log row, the intent gone, the approval's outcome kept."""
+        logged = "failed" if outcome == "rpc_error" else outcome
+        if call.has_intent and not intents.remove(call.id):
+            details = details | {"late": "Recorded as unknown before; this worker was taken for dead."}
+        audit.append([call.row(logged, self.config.log_arguments, details)])
+        if call.approval:
+            kept = answers.from_rpc_error(result) if outcome == "rpc_error" else result
+            approvals.finish(call.approval, FINISHED_AS.get(logged, "done"), kept)
+
+    async def _cut_off(self, call: Call, why: str) -> None:
+        outcome = "unknown" if call.has_intent else "cancelled"
+        await self._write(lambda: self._finish(call, answers.UNKNOWN, outcome, {"why": why}))
+
+    # --- approvals
+
+    def _ask(self, call: Call) -> str:
+        asked = approvals.Asked(
+            call.agent.id, call.agent.name, call.tool.id, call.tool.catalogue_name, call.tool.source.name,
+            call.tool.definition_digest, call.arguments, call.reason,
+        )  # fmt: skip
+        return approvals.ask(
+            asked,
+            minutes=self.config.approval_minutes,
+            most_open=self.config.approvals_per_agent,
+            log_arguments=self.config.log_arguments,
+        )
+
+    async def _run_approved(self, approval_id: str) -> None:
+        """Claim it and run it, in the background: an agent that hangs up does not stop what a person approved."""
+        claimed = await self._write(lambda: approvals.claim(approval_id, self.worker))
+        if claimed:
+            task = asyncio.create_task(self._run_claimed(claimed))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def _run_claimed(self, approval: Approval) -> None:
+        arguments = await self._read(lambda: approvals.arguments_of(approval))
+        catalogue = await self.catalogues.current()
+        tool = catalogue.by_name.get(approval.catalogue_name)
+        agent = next((a for a in catalogue.agents.values() if a.id == approval.agent_id), None)
+        if tool is None or agent is None:
+            await self._write(lambda: approvals.fail(approval, "the tool or the agent is gone."))
+            return
+        call = Call(agent, tool, arguments, approval=approval.id)
+        try:
+            await self._run(call)
+        except RpcError as error:
+            log.info("approved call %s ended with error %s", approval.id, error.code)
+        finally:
+            self.room.look()
+
+    # --- the store, from the event loop
+
+    async def _write(self, job: Callable[[], T]) -> T:
+        """Resolves after the commit. Shielded: a caller that goes away does not lose the write."""
+        return await asyncio.shield(asyncio.wrap_future(self.writer.submit(job)))
+
+    @staticmethod
+    async def _read(query: Callable[[], T]) -> T:
+        def connected() -> T:
+            with database.connection_context():
+                return query()
+
+        return await asyncio.to_thread(connected)
+
+
+def _mark(integration_id: int, state: str, reason: str) -> None:
+    if integration := Integration.get_or_none(Integration.id == integration_id):
+        integrations.mark(integration, state, reason)
+
+
+def _ran(call: Call, error: UpstreamError) -> str:
+    """Whether to try again: the one thing an agent must know after a failure."""
+    if not call.has_intent or not getattr(error, "sent", True):
+        return "It did not run; you may try again later."
+    return "It may have run: check before you try again."

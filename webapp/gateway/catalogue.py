@@ -1,0 +1,166 @@
+"""What each agent sees: a copy of the catalogue in memory, good for one generation of the store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from webapp.store.fields import now
+from webapp.store.models import Agent, AgentIntegration, Connection, Integration, Tool, database
+
+# Paused and unfinished integrations offer nothing; a server that only needs a sign-in still shows its tools.
+OFFERED = ("connected", "needs_sign_in", "needs_review", "unreachable")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An integration, as far as a call needs it. `changed` differs when the connection must be made anew."""
+
+    id: int
+    kind: str
+    name: str
+    changed: str
+
+
+@dataclass(frozen=True)
+class CatalogueTool:
+    id: int
+    source: Source
+    name: str
+    wire_name: str
+    catalogue_name: str
+    policy: str
+    kind: str
+    definition: dict[str, Any]
+    definition_digest: str
+
+    @property
+    def is_read(self) -> bool:
+        return self.kind == "read"
+
+    @cached_property
+    def on_the_wire(self) -> dict[str, Any]:
+        return self.definition | {"name": self.wire_name, "title": self.catalogue_name}
+
+
+@dataclass(frozen=True)
+class KnownAgent:
+    id: int
+    name: str
+    expires_at: datetime | None
+    sources: frozenset[int] | None  # None: every integration
+
+    @property
+    def usable(self) -> bool:
+        return self.expires_at is None or self.expires_at > now()
+
+    def may_use(self, source: Source) -> bool:
+        return self.sources is None or source.id in self.sources
+
+
+@dataclass
+class Catalogue:
+    generation: int = -1
+    agents: dict[str, KnownAgent] = field(default_factory=dict)  # by key hash
+    tools: list[CatalogueTool] = field(default_factory=list)  # in the order of their wire names
+    by_name: dict[str, CatalogueTool] = field(default_factory=dict)  # wire and catalogue names
+    by_source: dict[tuple[str, str], CatalogueTool] = field(default_factory=dict)  # (server name, own tool name)
+
+    def agent(self, key: str) -> KnownAgent | None:
+        """Whose key this is, if it is whole, known and neither revoked nor expired."""
+        known = self.agents.get(hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest())
+        return known if known and known.usable else None
+
+    def find(self, agent: KnownAgent, name: object, server: str = "") -> CatalogueTool | None:
+        """The tool this agent may call by this name. Unknown, disabled and forbidden all look like None."""
+        if not isinstance(name, str):
+            return None
+        tool = self.by_source.get((server, name)) if server else self.by_name.get(name)
+        return tool if tool and tool.policy != "disabled" and agent.may_use(tool.source) else None
+
+    def offered(self, agent: KnownAgent, server: str = "") -> list[CatalogueTool]:
+        return [
+            tool
+            for tool in self.tools
+            if tool.policy != "disabled"
+            and agent.may_use(tool.source)
+            and (not server or tool.source.name == server)
+        ]
+
+
+class Catalogues:
+    """The current catalogue: looked at on the event loop, loaded in a thread, checked against the store every time."""
+
+    def __init__(self) -> None:
+        self._current = Catalogue()
+        self._loading = asyncio.Lock()
+
+    async def current(self) -> Catalogue:
+        if self._current.generation != generation():
+            async with self._loading:
+                if self._current.generation != generation():
+                    self._current = await asyncio.to_thread(load)
+        return self._current
+
+
+def generation() -> int:
+    """Raised by every change. One row by its key: cheap enough to ask before each call."""
+    row = database.execute_sql("SELECT value FROM state WHERE key = 'generation'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def load() -> Catalogue:
+    with database.connection_context(), database.atomic():  # one snapshot: generation and rows fit together
+        number = generation()
+        sources = {source.id: source for source in _sources()}
+        tools = sorted(_tools(sources), key=lambda tool: tool.wire_name)
+        return Catalogue(
+            generation=number,
+            agents=_agents(),
+            tools=tools,
+            by_name={name: tool for tool in tools for name in (tool.catalogue_name, tool.wire_name)},
+            by_source={(tool.source.name, tool.name): tool for tool in tools},
+        )
+
+
+def _sources() -> Iterable[Source]:
+    rows = (
+        Integration.select(Integration, Connection.changed_at.alias("changed"))
+        .left_outer_join(Connection)
+        .where(Integration.state.in_(OFFERED))
+        .objects()
+    )
+    for row in rows:
+        changed = f"{row.url} {row.protocol} {row.allowances} {row.changed}"
+        yield Source(row.id, row.kind, row.name, changed)
+
+
+def _tools(sources: dict[int, Source]) -> Iterable[CatalogueTool]:
+    rows = Tool.select().where(Tool.integration.in_(list(sources)), Tool.missing_since.is_null())
+    for row in rows:
+        yield CatalogueTool(
+            row.id, sources[row.integration_id], row.name, row.wire_name, row.catalogue_name,
+            row.policy, row.kind, row.definition, row.definition_digest,
+        )  # fmt: skip
+
+
+def _agents() -> dict[str, KnownAgent]:
+    grants: dict[int, set[int]] = {}
+    for agent_id, integration_id in AgentIntegration.select(
+        AgentIntegration.agent, AgentIntegration.integration
+    ).tuples():
+        grants.setdefault(agent_id, set()).add(integration_id)
+    return {
+        agent.key_hash: KnownAgent(
+            agent.id,
+            agent.name,
+            agent.expires_at,
+            None if agent.every_integration else frozenset(grants.get(agent.id, ())),
+        )
+        for agent in Agent.select().where(Agent.revoked_at.is_null())
+    }

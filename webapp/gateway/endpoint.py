@@ -1,0 +1,216 @@
+"""`/mcp` over HTTP: who is asking, is this a request we take, and how the answer travels (JSON, or SSE when slow)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
+    validate_mcp_param_headers,
+)
+
+from config import Config
+from webapp.errors import RpcError
+from webapp.gateway.calls import Calls
+from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
+from webapp.gateway.protocol import META, SERVER_INFO, Protocol, Request
+from webapp.gateway.stream import AgentGone, EventStream, Send, json_bytes, send_body
+from webapp.services import agents
+from webapp.upstream.envelope import HANDSHAKE, MODERN
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
+HEADER_MISMATCH = -32020
+NO_HEADER_VERSION = "2025-03-26"  # what a handshake client without the header speaks (2025-06-18, transports)
+log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """An answer before any JSON-RPC method was looked at: HTTP status, JSON-RPC error, extra headers."""
+
+    def __init__(
+        self, status: int, code: int, message: str, *, id: object = None, data: object = None, headers: Any = ()
+    ) -> None:
+        super().__init__(message)
+        error = {"code": code, "message": message} | ({} if data is None else {"data": data})
+        self.status, self.headers = status, list(headers)
+        self.body = {"jsonrpc": "2.0", "id": id, "error": error}
+
+
+class Endpoint:
+    def __init__(self, config: Config, catalogues: Catalogues, calls: Calls) -> None:
+        self._config = config
+        self._catalogues = catalogues
+        self._calls = calls
+        self._protocol = Protocol(calls)
+        self._used: dict[int, float] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._serve(scope, receive, send)
+        except Refusal as refusal:
+            await send_body(send, refusal.status, json_bytes(refusal.body), refusal.headers)
+        except AgentGone:
+            log.info("the agent hung up before its answer came")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        self._check_origin(headers)
+        catalogue = await self._catalogues.current()
+        agent = _authenticate(catalogue, headers)
+        if scope["method"] != "POST":
+            raise Refusal(405, INVALID_REQUEST, "Only POST is served here", headers=[(b"allow", b"POST")])
+        message = _parse(await self._body(receive))
+        version = headers.get("mcp-protocol-version")
+        modern = version is not None and version not in HANDSHAKE
+        if "id" not in message:
+            return await _accept_notification(send, version if modern else None)
+        server = scope["path"].removeprefix("/mcp").removeprefix("/s/").strip("/")
+        if modern:
+            _check_envelope(message, headers, scope, catalogue, agent, server)
+        params = message.get("params")
+        request = Request(
+            agent, catalogue, message["method"], params if isinstance(params, dict) else {},
+            MODERN if modern else version or NO_HEADER_VERSION, server, _ip(scope),
+        )  # fmt: skip
+        self._note_use(agent)
+        await self._answer(request, message["id"], headers, receive, send)
+
+    async def _answer(
+        self, request: Request, id: object, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
+        stream = EventStream(send, receive, takes_events="text/event-stream" in headers.get("accept", ""))
+        if (token := request.meta.get("progressToken")) is not None:
+            request.progress = stream.progress_to(token)
+        status, body = await stream.carry(self._rpc(request, id))
+        await stream.finish(status, body)
+        if request.answer:
+            await self._calls.delivered(request.answer)
+
+    async def _rpc(self, request: Request, id: object) -> tuple[int, dict[str, Any]]:
+        try:
+            result = await self._protocol.result(request)
+        except RpcError as error:
+            status = ERROR_CODE_HTTP_STATUS.get(error.code, 200) if request.modern else 200
+            return status, {"jsonrpc": "2.0", "id": id, "error": error.as_json()}
+        except Exception:  # the agent gets a plain word, the log the whole story
+            log.exception("could not answer %s", request.method)
+            error_body = {"code": INTERNAL_ERROR, "message": "Gatehouse could not answer this. Its log says why."}
+            return 200, {"jsonrpc": "2.0", "id": id, "error": error_body}
+        return 200, {"jsonrpc": "2.0", "id": id, "result": _dressed(result, request.modern)}
+
+    def _check_origin(self, headers: dict[str, str]) -> None:
+        """DNS rebinding: a page in somebody's browser must not speak to us under another name."""
+        host = headers.get("host", "")
+        if _hostname(host) not in self._config.hosts:
+            raise Refusal(400, INVALID_REQUEST, "This Host is not served here")
+        origin = headers.get("origin")
+        if origin and urlsplit(origin).netloc != host and origin not in self._config.mcp_origins:
+            raise Refusal(403, INVALID_REQUEST, "This Origin may not call here")
+
+    async def _body(self, receive: Receive) -> bytes:
+        chunks, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise AgentGone
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._config.max_request:
+                limit = self._config.max_request
+                raise Refusal(413, INVALID_REQUEST, f"The request is larger than {limit} bytes")
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+    def _note_use(self, agent: KnownAgent) -> None:
+        """Last used, at most once a minute per agent and worker: nobody waits for it."""
+        moment = asyncio.get_running_loop().time()
+        if moment - self._used.get(agent.id, -60.0) >= 60:
+            self._used[agent.id] = moment
+            self._calls.writer.submit(lambda: agents.note_use(agent.id))
+
+
+def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:
+    """Anything but one whole, live key is 401: there is no anonymous agent."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    agent = catalogue.agent(key) if scheme.lower() == "bearer" else None
+    if agent is None:
+        challenge = [(b"www-authenticate", b'Bearer realm="Gatehouse"')]
+        raise Refusal(401, INVALID_REQUEST, "An agent key is needed: Authorization: Bearer gh_…", headers=challenge)
+    return agent
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, PARSE_ERROR, "The body is not JSON") from error
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise Refusal(400, INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message")
+    if not isinstance(message.get("method"), str):
+        if "id" in message and ("result" in message or "error" in message):
+            return {"method": "response"}  # nobody asked for one: taken and dropped, as a notification is
+        raise Refusal(400, INVALID_REQUEST, "The message has no method")
+    if "id" in message and (isinstance(message["id"], bool) or not isinstance(message["id"], (str, int))):
+        raise Refusal(400, INVALID_REQUEST, "The id must be a string or a whole number")
+    return message
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+async def _accept_notification(send: Send, modern_version: str | None) -> None:
+    if modern_version and (refused := unsupported_protocol_version_rejection(modern_version)):
+        raise Refusal(400, refused.code, refused.message, data=refused.data)
+    await send_body(send, 202, b"")
+
+
+def _check_envelope(
+    message: dict[str, Any],
+    headers: dict[str, str],
+    scope: Scope,
+    catalogue: Catalogue,
+    agent: KnownAgent,
+    server: str,
+) -> None:
+    """2026-07-28: headers and body must agree, and the version must be one we speak."""
+    pairs = ((k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"])
+    if double := find_duplicated_routing_header(pairs):
+        raise Refusal(400, HEADER_MISMATCH, f"{double} header appears more than once", id=message["id"])
+    verdict = classify_inbound_request(message, headers=headers)
+    if not isinstance(verdict, InboundLadderRejection) and message["method"] == "tools/call":
+        params = message["params"]
+        if tool := catalogue.find(agent, params.get("name"), server):
+            arguments = params.get("arguments") or {}
+            schema = tool.definition.get("inputSchema")
+            verdict = validate_mcp_param_headers(schema, arguments, headers) or verdict
+    if isinstance(verdict, InboundLadderRejection):
+        status = ERROR_CODE_HTTP_STATUS.get(verdict.code, 400)
+        raise Refusal(status, verdict.code, verdict.message, id=message["id"], data=verdict.data)
+
+
+def _dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
+    if not modern:
+        return {key: value for key, value in result.items() if key != "resultType"}
+    meta = (result.get("_meta") or {}) | {META + "serverInfo": SERVER_INFO}
+    return {"resultType": "complete"} | result | {"_meta": meta}
+
+
+def _hostname(host: str) -> str:
+    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.rsplit(":", 1)[0]
+
+
+def _ip(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""

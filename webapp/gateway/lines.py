@@ -1,0 +1,118 @@
+"""This worker's open connections to servers: one client per integration, made anew when its set-up changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from webapp.builtin import BUILTINS, Context
+from webapp.errors import NotFound
+from webapp.gateway.catalogue import CatalogueTool, Source
+from webapp.services import connections
+from webapp.store.models import Integration, database
+from webapp.upstream.client import Client
+
+Progress = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass
+class Line:
+    changed: str
+    client: Client
+    http: httpx2.AsyncClient
+    users: int = 0
+    stale: bool = False
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        await self.http.aclose()
+
+
+class Lines:
+    def __init__(self, *, max_result: int, call_seconds: float) -> None:
+        self._lines: dict[int, Line] = {}
+        self._opening: dict[int, asyncio.Lock] = {}
+        self._max_result = max_result
+        self._seconds = call_seconds
+
+    async def call(
+        self,
+        tool: CatalogueTool,
+        arguments: dict[str, Any],
+        *,
+        meta: dict[str, Any] | None = None,
+        capabilities: dict[str, Any] | None = None,
+        on_progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """The server's own result, unaltered. Raises UpstreamError."""
+        if tool.source.kind == "builtin":
+            return await self._call_builtin(tool, arguments)
+        line = await self._line(tool.source)
+        line.users += 1
+        try:
+            return await line.client.call_tool(
+                tool.name, arguments, meta=meta, on_progress=on_progress, capabilities=capabilities,
+                timeout=self._seconds,
+            )  # fmt: skip
+        finally:
+            line.users -= 1
+            if line.stale and not line.users:
+                await line.close()
+
+    async def close(self) -> None:
+        lines, self._lines = list(self._lines.values()), {}
+        await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
+
+    async def _line(self, source: Source) -> Line:
+        known = self._lines.get(source.id)
+        if known and known.changed == source.changed:
+            return known
+        async with self._opening.setdefault(source.id, asyncio.Lock()):
+            known = self._lines.get(source.id)
+            if known and known.changed == source.changed:
+                return known
+            fresh = await asyncio.to_thread(self._open, source)
+            self._lines[source.id] = fresh
+            if known:
+                await self._retire(known)
+            return fresh
+
+    @staticmethod
+    async def _retire(line: Line) -> None:
+        """Calls under way end on the old connection; the last one closes it."""
+        line.stale = True
+        if not line.users:
+            await line.close()
+
+    def _open(self, source: Source) -> Line:
+        with database.connection_context():
+            integration = _load(source)
+            egress = connections.egress_for(integration)
+            http = egress.http(max_bytes=self._max_result, total_seconds=self._seconds)
+            return Line(source.changed, connections.client_for(integration, http), http)
+
+    async def _call_builtin(self, tool: CatalogueTool, arguments: dict[str, Any]) -> dict[str, Any]:
+        context = await asyncio.to_thread(self._context, tool.source)
+        async with asyncio.timeout(self._seconds):
+            return await BUILTINS[tool.source.name].tools[tool.name].run(arguments, context)
+
+    @staticmethod
+    def _context(source: Source) -> Context:
+        with database.connection_context():
+            integration = _load(source)
+            return Context(
+                egress=connections.egress_for(integration),
+                settings=integration.settings,
+                secrets=connections.builtin_secrets(integration),
+            )
+
+
+def _load(source: Source) -> Integration:
+    integration = Integration.get_or_none(Integration.id == source.id)
+    if integration is None:
+        raise NotFound("This integration was disconnected.")
+    return integration

@@ -1,0 +1,159 @@
+"""MCP without HTTP: one JSON-RPC request in, its result out, in both protocol eras."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+
+from webapp.errors import NotFound, RpcError, TooMany
+from webapp.gateway import answers, own_tools
+from webapp.gateway.calls import Answer, Call, Calls
+from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
+from webapp.gateway.lines import Progress
+from webapp.upstream.envelope import HANDSHAKE, MODERN
+
+META = "io.modelcontextprotocol/"
+SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": "0.1.0"}
+REASON = "gatehouse/reason"
+PAGE = 1000
+LIST_TTL_MS = 5000
+INSTRUCTIONS = (
+    "Tools of several servers, named <server>__<tool>. Some calls wait for a person's approval: the answer then "
+    "says so and how to wait. Nothing has run before that."
+)
+INVALID_PARAMS, METHOD_NOT_FOUND = -32602, -32601
+
+
+@dataclass
+class Request:
+    agent: KnownAgent
+    catalogue: Catalogue
+    method: str
+    params: dict[str, Any]
+    version: str
+    server: str = ""  # /mcp/s/<server-name>: one server with its own tool names
+    ip: str = ""
+    progress: Progress | None = None
+    answer: Answer | None = field(default=None)  # set when the answer belongs to an approval
+
+    @property
+    def modern(self) -> bool:
+        return self.version == MODERN
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        meta = self.params.get("_meta")
+        return meta if isinstance(meta, dict) else {}
+
+
+def error(code: int, message: str) -> RpcError:
+    return RpcError({"code": code, "message": message})
+
+
+class Protocol:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def result(self, request: Request) -> dict[str, Any]:
+        """Raises RpcError for everything that is a JSON-RPC error rather than a tool's result."""
+        match request.method:
+            case "initialize" if not request.modern:
+                return _initialize(request)
+            case "ping" if not request.modern:
+                return {}
+            case "server/discover" if request.modern:
+                return _discover()
+            case "tools/list":
+                return _list(request)
+            case "tools/call":
+                return await self._call(request)
+        raise error(METHOD_NOT_FOUND, f"Method not found: {request.method}")
+
+    async def _call(self, request: Request) -> dict[str, Any]:
+        arguments = request.params.get("arguments", {})
+        if not isinstance(arguments, dict):
+            raise error(INVALID_PARAMS, "arguments must be an object")
+        if request.params.get("name") == own_tools.AWAIT_APPROVAL["name"]:
+            request.answer = await self._await(request, arguments)
+            return request.answer.result
+        tool = request.catalogue.find(request.agent, request.params.get("name"), request.server)
+        if tool is None:
+            raise error(INVALID_PARAMS, f"Unknown tool: {str(request.params.get('name'))[:200]}")
+        try:
+            request.answer = await self._calls.answer(_call(request, tool, arguments))
+        except TooMany as refusal:
+            return answers.failure(f"{refusal.what} Wait until some of them are decided.")
+        return request.answer.result
+
+    async def _await(self, request: Request, arguments: dict[str, Any]) -> Answer:
+        approval_id = str(arguments.get("approval_id", ""))
+        try:
+            await self._calls.note_waiting(approval_id, request.agent, str(arguments.get("reason", "")))
+        except NotFound:
+            return Answer(answers.failure("There is no approval with this id for this agent."))
+        return await self._calls.await_approval(approval_id, own_tools.wait_seconds(arguments))
+
+
+def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> Call:
+    capabilities = request.meta.get(META + "clientCapabilities") if request.modern else None
+    reason = request.meta.get(REASON)
+    return Call(
+        request.agent,
+        tool,
+        arguments,
+        capabilities=capabilities if isinstance(capabilities, dict) else None,
+        on_progress=request.progress,
+        reason=reason[:2000] if isinstance(reason, str) else "",
+        ip=request.ip,
+    )
+
+
+def _initialize(request: Request) -> dict[str, Any]:
+    wanted = request.params.get("protocolVersion")
+    return {
+        "protocolVersion": wanted if wanted in HANDSHAKE else HANDSHAKE[0],
+        "capabilities": {"tools": {"listChanged": False}},
+        "serverInfo": SERVER_INFO,
+        "instructions": INSTRUCTIONS,
+    }
+
+
+def _discover() -> dict[str, Any]:
+    return {
+        "supportedVersions": [MODERN],
+        "capabilities": {"tools": {}},
+        "instructions": INSTRUCTIONS,
+        "ttlMs": 60_000,
+        "cacheScope": "public",
+    }
+
+
+def _list(request: Request) -> dict[str, Any]:
+    """Ordered by wire name; the cursor is the last name given, so that it survives tools coming and going."""
+    after = _cursor(request.params.get("cursor"))
+    offered = request.catalogue.offered(request.agent, request.server)
+    page = [tool for tool in offered if tool.wire_name > after][: PAGE + 1]
+    result: dict[str, Any] = {"tools": [_definition(tool, request.server) for tool in page[:PAGE]]}
+    if len(page) > PAGE:
+        result["nextCursor"] = base64.urlsafe_b64encode(page[PAGE - 1].wire_name.encode()).decode()
+    elif any(tool.policy == "approval" for tool in offered):
+        result["tools"].append(own_tools.AWAIT_APPROVAL)
+    if request.modern:
+        result |= {"ttlMs": LIST_TTL_MS, "cacheScope": "private"}
+    return result
+
+
+def _definition(tool: CatalogueTool, server: str) -> dict[str, Any]:
+    return tool.definition if server else tool.on_the_wire
+
+
+def _cursor(cursor: object) -> str:
+    if cursor is None:
+        return ""
+    try:
+        return base64.urlsafe_b64decode(str(cursor).encode()).decode()
+    except (binascii.Error, UnicodeDecodeError) as problem:
+        raise error(INVALID_PARAMS, "Unknown cursor") from problem
+

@@ -1,0 +1,98 @@
+"""How an answer travels: one JSON body when it is quick, server-sent events when it is slow or reports progress."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Reply = tuple[int, dict[str, Any]]
+EVENTS_AFTER = 5.0
+PING_EVERY = 10.0
+
+
+class AgentGone(Exception):
+    """The agent closed the connection before its answer was ready."""
+
+
+def json_bytes(message: object) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+async def send_body(
+    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    start = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    extra = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": start + extra})
+    await send({"type": "http.response.body", "body": body})
+
+
+class EventStream:
+    """Carries one answer. Becomes SSE only when it must, and only for a client that takes events."""
+
+    def __init__(self, send: Send, receive: Receive, *, takes_events: bool) -> None:
+        self._send = send
+        self._receive = receive
+        self._takes_events = takes_events
+        self._open = False
+        self._sending = asyncio.Lock()
+
+    def progress_to(self, token: object) -> Callable[[dict[str, Any]], Awaitable[None]]:
+        async def report(progress: dict[str, Any]) -> None:
+            params = progress | {"progressToken": token}
+            await self._event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+
+        return report
+
+    async def carry(self, work: Coroutine[Any, Any, Reply]) -> Reply:
+        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up."""
+        task, gone = asyncio.create_task(work), asyncio.create_task(self._hang_up())
+        try:
+            patience = EVENTS_AFTER
+            while not task.done():
+                await asyncio.wait((task, gone), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done() and not task.done():
+                    raise AgentGone
+                if not task.done():
+                    await self._ping()
+                    patience = PING_EVERY
+            return task.result()
+        finally:
+            gone.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def finish(self, status: int, body: dict[str, Any]) -> None:
+        if not self._open:
+            return await send_body(self._send, status, json_bytes(body))
+        await self._event(body)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _hang_up(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _ping(self) -> None:
+        await self._write(b": still working\n\n")
+
+    async def _event(self, message: dict[str, Any]) -> None:
+        await self._write(b"event: message\ndata: " + json_bytes(message) + b"\n\n")
+
+    async def _write(self, data: bytes) -> None:
+        if not self._takes_events:
+            return
+        async with self._sending:
+            if not self._open:
+                self._open = True
+                headers = [
+                    (b"content-type", b"text/event-stream"),
+                    (b"cache-control", b"no-store"),
+                    (b"x-accel-buffering", b"no"),
+                ]
+                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})

@@ -1,0 +1,74 @@
+"""Calls that wait for people, without a thread each: one watch per worker looks when the store changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from webapp.gateway.catalogue import generation
+from webapp.services import approvals
+from webapp.store.fields import now
+from webapp.store.models import database
+
+TICK = 0.1
+# A worker whose agent is still waiting starts an approved call at once; the others leave it this head start.
+HEAD_START = timedelta(seconds=0.6)
+log = logging.getLogger(__name__)
+
+
+class WaitingRoom:
+    def __init__(self, start: Callable[[str], Awaitable[None]]) -> None:
+        self._start = start
+        self._guests: dict[str, set[asyncio.Event]] = {}
+        self._seen = -1
+
+    async def wait(self, approval_id: str, seconds: float) -> None:
+        """Returns when the approval is over, or when the time is."""
+        event = asyncio.Event()
+        self._guests.setdefault(approval_id, set()).add(event)
+        self.look()
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            guests = self._guests[approval_id]
+            guests.discard(event)
+            if not guests:
+                del self._guests[approval_id]
+
+    def look(self) -> None:
+        """Look at the next tick, whatever the generation says."""
+        self._seen = -1
+
+    async def watch(self) -> None:
+        """Runs as long as the worker does."""
+        while True:
+            try:
+                if (current := generation()) != self._seen:
+                    self._seen = current
+                    await self._news()
+            except Exception:  # the watch must outlive a locked or briefly missing database
+                log.exception("could not look for decided approvals")
+                self._seen = -1
+            await asyncio.sleep(TICK)
+
+    async def _news(self) -> None:
+        startable, states = await asyncio.to_thread(self._read, list(self._guests))
+        for approval_id, state in states.items():
+            if state in approvals.FINISHED:
+                for event in self._guests.get(approval_id, ()):
+                    event.set()
+        for approval_id, decided_at in startable:
+            if approval_id in self._guests or now() - decided_at > HEAD_START:
+                await self._start(approval_id)
+            else:
+                self._seen = -1
+
+    @staticmethod
+    def _read(ids: list[str]) -> tuple[list[tuple[str, object]], dict[str, str]]:
+        with database.connection_context():
+            return [(a.id, a.decided_at) for a in approvals.startable()], approvals.states_of(ids)

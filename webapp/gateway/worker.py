@@ -1,0 +1,40 @@
+"""The gateway of one worker process: what is started, and stopped in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from config import Config
+from webapp.gateway.calls import Calls
+from webapp.gateway.catalogue import Catalogues
+from webapp.gateway.endpoint import Endpoint
+from webapp.gateway.upkeep import Upkeep
+from webapp.services import intents
+from webapp.store.writer import Writer
+
+
+class Gateway:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._worker = secrets.token_hex(8)
+        self._writer = Writer()
+        self._writer.start()
+        self.catalogues = Catalogues()
+        self.calls = Calls(self._config, self.catalogues, self._writer, self._worker)
+        self.endpoint = Endpoint(self._config, self.catalogues, self.calls)
+        await asyncio.wrap_future(self._writer.submit(lambda: intents.beat(self._worker)))
+        upkeep = Upkeep(self._writer, self._worker)
+        self._tasks = [asyncio.create_task(job) for job in (self.calls.room.watch(), upkeep.beat(), upkeep.sync())]
+
+    async def stop(self) -> None:
+        """After the server has let go of its requests: approved calls under way end first."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.calls.close()
+        await asyncio.wrap_future(self._writer.submit(lambda: intents.leave(self._worker)))
+        await asyncio.to_thread(self._writer.stop)

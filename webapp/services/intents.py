@@ -1,0 +1,58 @@
+"""Writes on their way: on disk before they are forwarded, gone when their outcome is in the log.
+
+What a dead worker leaves behind becomes *outcome unknown* and is never repeated by itself (design, promise 2).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from webapp.services import approvals, audit
+from webapp.services.audit import Row
+from webapp.store.fields import now
+from webapp.store.models import Intent, Worker
+
+BEAT_SECONDS = 2.0
+DEAD_AFTER = timedelta(seconds=15)
+
+
+def add(call_id: str, worker: str, row: Row) -> None:
+    """In the caller's transaction; `row` is what the log will say if nobody comes back."""
+    Intent.insert(id=call_id, worker=worker, entry=row.as_json()).execute()
+
+
+def remove(call_id: str) -> bool:
+    """False when somebody took this worker for dead and has settled the call already."""
+    return bool(Intent.delete().where(Intent.id == call_id).execute())
+
+
+def beat(worker: str) -> None:
+    moment = now()
+    changed = Worker.update(seen_at=moment).where(Worker.id == worker).execute()
+    if not changed:
+        Worker.insert(id=worker, started_at=moment, seen_at=moment).execute()
+
+
+def leave(worker: str) -> None:
+    """This worker stops in good order: what it still had is settled now."""
+    _settle(worker)
+    Worker.delete().where(Worker.id == worker).execute()
+
+
+def settle_dead() -> int:
+    """Write down, as unknown, what workers that stopped beating had on its way. In the caller's transaction."""
+    dead = [w.id for w in Worker.select().where(Worker.seen_at < now() - DEAD_AFTER)]
+    settled = sum(_settle(worker) for worker in dead)
+    Worker.delete().where(Worker.id.in_(dead)).execute()
+    return settled
+
+
+def _settle(worker: str) -> int:
+    left = list(Intent.select().where(Intent.worker == worker).order_by(Intent.created_at))
+    rows = [Row.from_json(intent.entry) for intent in left]
+    audit.append(rows)
+    Intent.delete().where(Intent.worker == worker).execute()
+    started = [row.approval for row in rows if row.approval]
+    approvals.lost(worker, started)
+    approvals.put_back(worker)
+    return len(left)
