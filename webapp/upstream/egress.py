@@ -154,7 +154,8 @@ class Egress:
         return httpx2.AsyncClient(
             transport=GuardedTransport(self, tls_context(self._ca_file), max_bytes, total_seconds),
             headers=headers,
-            timeout=httpx2.Timeout(total_seconds, connect=min(5.0, total_seconds)),
+            # Less than the total, so that a stalled handshake is told apart from a slow answer.
+            timeout=httpx2.Timeout(total_seconds, connect=min(5.0, total_seconds / 2)),
             follow_redirects=False,
             trust_env=False,
         )

@@ -144,17 +144,23 @@ def name_not_found(host: str, error: Exception | None = None) -> Unreachable:
     )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and everything it came from, outermost first."""
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and everything it was made from, outermost first.
+
+    Not `__context__`: what happened to be handled at the time may be an earlier request's failure.
+    httpcore2's pool cuts `__cause__` off, but its exceptions carry the one they stand for as argument.
+    """
     seen: set[int] = set()
     waiting = [error]
     while waiting:
         link = waiting.pop(0)
-        if link is None or id(link) in seen:
+        if id(link) in seen:
             continue
         seen.add(id(link))
         yield link
-        waiting.append(link.__cause__ or (None if link.__suppress_context__ else link.__context__))
+        if link.__cause__ is not None:
+            waiting.append(link.__cause__)
+        waiting.extend(made_from for made_from in link.args if isinstance(made_from, BaseException))
         if isinstance(link, BaseExceptionGroup):
             waiting.extend(link.exceptions)
 

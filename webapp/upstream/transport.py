@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
-from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
@@ -49,7 +49,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Built on httpcore2's public pool: httpx2's own transport takes a backend only in a private field."""
 
-    def __init__(self, egress: Egress, tls: SSLContext, max_bytes: int, total_seconds: float) -> None:
+    def __init__(self, egress: Egress, tls: ssl.SSLContext, max_bytes: int, total_seconds: float) -> None:
         self._egress = egress
         self._max_bytes = max_bytes
         self._total_seconds = total_seconds
@@ -184,3 +184,6 @@ def _as_httpx2() -> Generator[None]:
         httpcore2.UnsupportedProtocol,
     ) as error:
         raise getattr(httpx2, type(error).__name__)(str(error)) from error
+    except ssl.SSLError as error:
+        # httpcore2 lets the alerts through that TLS 1.3 sends after the handshake.
+        raise httpx2.ReadError(str(error)) from error
