@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from config import Config
@@ -20,6 +21,7 @@ from webapp.gateway.waiting import WaitingRoom
 from webapp.services import approvals, audit, integrations, intents
 from webapp.services.audit import Actor, Row
 from webapp.services.redaction import keep
+from webapp.store.fields import now
 from webapp.store.models import Approval, Integration, database
 from webapp.store.writer import Writer
 
@@ -92,16 +94,24 @@ class Calls:
 
     async def await_approval(self, approval_id: str, seconds: float) -> Answer:
         """Wait, without a thread, until the call has an outcome or the time is up."""
-        await self.room.wait(approval_id, seconds)
+        until = now() + timedelta(seconds=seconds)
+        await self._write(lambda: approvals.attend(approval_id, until))
+        try:
+            await self.room.wait(approval_id, seconds)
+        finally:
+            self.writer.submit(lambda: approvals.attend(approval_id, now()))
         approval = await self._read(lambda: approvals.get(approval_id))
         if approval.state in approvals.FINISHED:
             result = await self._read(lambda: answers.outcome(approval, approvals.result_of(approval)))
             return Answer(result, approval_id)
         return Answer(answers.waiting(approval, self.config.address), approval_id, waiting=True)
 
-    async def note_waiting(self, approval_id: str, agent: KnownAgent, reason: str) -> None:
-        """Raises NotFound for another agent's approval too: an id is no credential."""
-        await self._write(lambda: approvals.seen(approval_id, agent.id, reason))
+    async def await_own(self, agent: KnownAgent, approval_id: str, seconds: float, reason: str) -> Answer:
+        """Raises NotFound unless this agent asked for it."""
+        await self._read(lambda: approvals.of_agent(approval_id, agent.id))
+        if reason:
+            await self._write(lambda: approvals.give_reason(approval_id, reason))
+        return await self.await_approval(approval_id, seconds)
 
     async def delivered(self, answer: Answer) -> None:
         """The agent has it: the same call from now on is a new question."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -26,6 +26,12 @@ class Line:
     http: httpx2.AsyncClient
     users: int = 0
     stale: bool = False
+    taught: set[str] = field(default_factory=set)  # digests of definitions whose header arguments the client knows
+
+    def teach(self, tool: CatalogueTool) -> None:
+        if tool.definition_digest not in self.taught:
+            self.taught.add(tool.definition_digest)
+            self.client.learn(tool.name, tool.definition["inputSchema"])
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -52,6 +58,7 @@ class Lines:
         if tool.source.kind == "builtin":
             return await self._call_builtin(tool, arguments)
         line = await self._line(tool.source)
+        line.teach(tool)
         line.users += 1
         try:
             return await line.client.call_tool(

@@ -88,12 +88,12 @@ class Protocol:
         return request.answer.result
 
     async def _await(self, request: Request, arguments: dict[str, Any]) -> Answer:
-        approval_id = str(arguments.get("approval_id", ""))
+        approval_id, reason = str(arguments.get("approval_id", "")), str(arguments.get("reason", ""))
+        seconds = own_tools.wait_seconds(arguments)
         try:
-            await self._calls.note_waiting(approval_id, request.agent, str(arguments.get("reason", "")))
+            return await self._calls.await_own(request.agent, approval_id, seconds, reason)
         except NotFound:
             return Answer(answers.failure("There is no approval with this id for this agent."))
-        return await self._calls.await_approval(approval_id, own_tools.wait_seconds(arguments))
 
 
 def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> Call:

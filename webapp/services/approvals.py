@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from webapp.errors import InvalidInput, NotFound, Stale, TooMany
@@ -56,7 +56,6 @@ def ask(asked: Asked, *, minutes: int, most_open: int, log_arguments: str) -> st
     """
     known = Approval.get_or_none(Approval.open_key == asked.key)
     if known and not (known.state == "waiting" and known.expires_at <= now()):
-        Approval.update(agent_seen_at=now()).where(Approval.id == known.id).execute()
         return str(known.id)
     if known:
         _expire(known)
@@ -83,7 +82,7 @@ def _create(asked: Asked, minutes: int, log_arguments: str) -> str:
         reason=asked.reason,
         created_at=moment,
         expires_at=moment + timedelta(minutes=minutes),
-        agent_seen_at=moment,
+        agent_waits_until=moment,
     )
     details = keep(asked.arguments, log_arguments)
     audit.append([_row(asked.agent_name, asked.catalogue_name, approval_id, "waiting", details, asked.integration)])
@@ -243,22 +242,30 @@ def _finish(approval: Approval, state: str, result: dict[str, Any]) -> None:
 
 def delivered(approval_id: str) -> None:
     """The agent has its answer: an identical call from now on is a new question. In the caller's transaction."""
-    moment = now()
     (
-        Approval.update(result_delivered_at=moment, open_key=None, agent_seen_at=moment)
+        Approval.update(result_delivered_at=now(), open_key=None)
         .where(Approval.id == approval_id, Approval.state.in_(FINISHED))
         .execute()
     )
 
 
-def seen(approval_id: str, agent_id: int, reason: str = "") -> None:
-    """Its agent waits for it, and may have said why. In the caller's transaction."""
-    changes: dict[str, Any] = {"agent_seen_at": now()}
-    if reason:
-        changes["reason"] = reason[:2000]
-    mine = (Approval.id == approval_id) & (Approval.agent == agent_id)
-    if not Approval.update(**changes).where(mine).execute():
+def attend(approval_id: str, until: datetime) -> None:
+    """Its agent holds the line until then, or has just let go. In the caller's transaction."""
+    Approval.update(agent_waits_until=until).where(Approval.id == approval_id).execute()
+
+
+def of_agent(approval_id: str, agent_id: int) -> Approval:
+    """Raises NotFound for another agent's approval too: an id is no credential."""
+    approval = get(approval_id)
+    if approval.agent_id != agent_id:
         raise NotFound(CANNOT_FIND)
+    return approval
+
+
+def give_reason(approval_id: str, reason: str) -> None:
+    """The agent's own words, while somebody may still read them. In the caller's transaction."""
+    waiting = (Approval.id == approval_id) & (Approval.state == "waiting")
+    Approval.update(reason=reason[:2000]).where(waiting).execute()
 
 
 def expire_old() -> int:
@@ -274,7 +281,7 @@ def _forget_unfetched() -> None:
     limit = now() - KEEP_OUTCOME
     (
         Approval.update(open_key=None)
-        .where(Approval.open_key.is_null(False), Approval.state.in_(FINISHED), Approval.agent_seen_at < limit)
+        .where(Approval.open_key.is_null(False), Approval.state.in_(FINISHED), Approval.agent_waits_until < limit)
         .execute()
     )
 

@@ -15,9 +15,11 @@ from playhouse.migrations import Runner
 
 from webapp.errors import Refused
 from webapp.store.models import database
-from webapp.store.secrets import read_keys, vault
+from webapp.store.secrets import vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+DATABASE_FILE = "gatehouse.db"
+KEY_FILE = "secret.key"
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +32,7 @@ class StoreProblem(Refused):
 def open_store(data: Path, url: str = "") -> None:
     """Point this process at its database and key, and bring the schema up to date. Safe in every worker at once."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    vault.unlock(read_keys(data / "secret.key"))
+    vault.unlock(data / KEY_FILE)
     if database.obj is not None and not database.is_closed():
         database.close()
     database.initialize(_connect(data, url))
@@ -65,7 +67,7 @@ def _connect(data: Path, url: str) -> Database:
             "DATABASE_URL must start with sqlite:///", why="This version keeps its data in SQLite only."
         )
     _refuse_unsafe_sqlite()
-    path = Path(url.removeprefix("sqlite:///")) if url else data / "gatehouse.db"
+    path = Path(url.removeprefix("sqlite:///")) if url else data / DATABASE_FILE
     path.touch(mode=0o600, exist_ok=True)
     pragmas = {
         "journal_mode": "wal",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from peewee import (
@@ -220,18 +220,30 @@ class Approval(Table):
     finished_at = Moment(null=True)
     result = Sealed(null=True)
     result_delivered_at = Moment(null=True)
-    agent_seen_at = Moment(default=now)  # the agent waited or asked
+    agent_waits_until = Moment(default=now)  # while it holds the line this lies ahead; else when it was last here
 
     class Meta:
         indexes = ((("state", "created_at"), False),)
 
+    @property
+    def agent_is_waiting(self) -> bool:
+        return bool(self.agent_waits_until > now())
+
     @classmethod
-    def waiting(cls, at: datetime | None = None) -> ModelSelect:
-        return (
-            cls.select()
-            .where(cls.state == "waiting", cls.expires_at > (at or now()))
-            .order_by(cls.created_at)
-        )
+    def waiting(cls) -> ModelSelect:
+        return cls.select().where(cls.state == "waiting", cls.expires_at > now()).order_by(cls.created_at)
+
+    @classmethod
+    def inbox(cls, still_shown: timedelta) -> ModelSelect:
+        """What waits, and what was decided just now, in the order it came: nothing moves under the pointer."""
+        recent = now() - still_shown
+        decided = (cls.state != "waiting") & ((cls.decided_at > recent) | (cls.finished_at > recent))
+        return cls.select().where((cls.state == "waiting") | decided).order_by(cls.created_at)
+
+    @classmethod
+    def history(cls, state: str = "") -> ModelSelect:
+        over = cls.select().where(cls.state != "waiting").order_by(cls.created_at.desc())
+        return over.where(cls.state == state) if state else over
 
 
 class Worker(Table):

@@ -22,16 +22,20 @@ class KeyProblem(Refused):
 
 
 class Vault:
-    """Opened once per process by `store.open_store`; every method raises KeyProblem before that."""
+    """Opened once per process by `store.open_store`; every method raises KeyProblem before that.
+
+    It looks at the key file again whenever that was replaced, so that a rotation needs no restart.
+    """
 
     def __init__(self) -> None:
+        self._path: Path | None = None
+        self._read_at: tuple[int, int] = (0, 0)
         self._keys: list[bytes] = []
         self._fernet: MultiFernet | None = None
 
-    def unlock(self, keys: list[bytes]) -> None:
-        """`keys` are Fernet keys, the one that seals first; the others still open."""
-        self._keys = keys
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+    def unlock(self, path: Path) -> None:
+        self._path = path
+        self._load(read_keys(path))
 
     def seal(self, record: str, value: Any) -> bytes:
         """The record's name goes inside the envelope, so that a row can't borrow another row's secret."""
@@ -51,6 +55,7 @@ class Vault:
         return value
 
     def rotate(self, sealed: bytes) -> bytes:
+        """The same secret under the first key."""
         return self._ready().rotate(sealed)
 
     def derive(self, purpose: str) -> bytes:
@@ -58,10 +63,28 @@ class Vault:
         self._ready()
         return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._keys[0])
 
+    @property
+    def key_id(self) -> str:
+        """Tells keys apart on a page without saying anything about them."""
+        return self.derive("key-id").hex()[:8]
+
     def _ready(self) -> MultiFernet:
-        if self._fernet is None:
+        if self._fernet is None or self._path is None:
             raise KeyProblem("The key file has not been read yet.")
+        if self._path.exists() and _version(self._path) != self._read_at:
+            self._load(read_keys(self._path))
         return self._fernet
+
+    def _load(self, keys: list[bytes]) -> None:
+        assert self._path is not None
+        self._read_at = _version(self._path)
+        self._keys = keys
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+
+def _version(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino
 
 
 vault = Vault()

@@ -119,7 +119,7 @@ def up(migrator, db):
         finished_at = DateTimeField(null=True)
         result = BlobField(null=True)
         result_delivered_at = DateTimeField(null=True)
-        agent_seen_at = DateTimeField()
+        agent_waits_until = DateTimeField()
         class Meta:
             database = db
             table_name = 'approval'

@@ -1,0 +1,271 @@
+"""The commands: what an admin does in the browser, from a shell. Exit 0, or one line of reason on stderr and exit 1."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from config import Config
+from webapp.errors import InvalidInput, NotFound, Refused
+from webapp.services import accounts, agents, approvals, audit, backups, checks, connections, integrations, policies, sync
+from webapp.services.audit import COMMAND
+from webapp.store.models import Approval, Integration, Tool
+
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+
+
+def init_app(app: Flask) -> None:
+    for command in COMMANDS:
+        app.cli.add_command(command)
+
+
+def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command whose refusals are one line on stderr and exit 1."""
+
+    def wrap(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except Refused as refusal:
+                words = (refusal.what, refusal.why, refusal.next_step)
+                click.echo(" ".join(word for word in words if word), err=True)
+                sys.exit(1)
+
+        made = click.command(name)(with_appcontext(run))
+        COMMANDS.append(made)
+        return made
+
+    return wrap
+
+
+COMMANDS: list[click.Command] = []
+
+
+def settings() -> Config:
+    config: Config = current_app.extensions["gatehouse"]
+    return config
+
+
+def show(rows: Iterable[dict[str, Any]], json_wanted: bool) -> None:
+    rows = list(rows)
+    if json_wanted:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
+        return
+    for row in rows:
+        click.echo("\t".join("" if value is None else str(value) for value in row.values()))
+
+
+@command("setup-code")
+@click.option("--if-needed", is_flag=True, help="Say nothing where an account exists.")
+def setup_code(if_needed: bool) -> None:
+    """Print the address and the one-time code that makes the first admin."""
+    code = accounts.setup_code(settings().data)
+    if code is None:
+        if not if_needed:
+            raise InvalidInput("There is an account already: sign in with it.")
+        return
+    click.echo(f"Open {settings().address}/setup and enter this set-up code: {code}")
+
+
+@command("create-user")
+@click.argument("email")
+@click.option("--role", type=click.Choice(["admin", "technician", "viewer"]), required=True)
+@click.option("--name", default="")
+def create_user(email: str, role: str, name: str) -> None:
+    """Add a person; the password comes from standard input."""
+    user = accounts.create_user(email, name, sys.stdin.readline().rstrip("\n"), role, COMMAND)
+    click.echo(f"{user.email} can sign in as {user.role}.")
+
+
+@command("create-agent")
+@click.argument("name")
+@click.option("--only", multiple=True, help="Limit to this integration; may be repeated.")
+def create_agent(name: str, only: tuple[str, ...]) -> None:
+    """Add an agent and print its key, once."""
+    _, key = agents.create(name, COMMAND, integrations=[integration(n) for n in only] or None)
+    click.echo(key)
+
+
+@command("revoke-agent")
+@click.argument("name")
+def revoke_agent(name: str) -> None:
+    """Take an agent's key away, at once."""
+    agents.revoke(agents.by_name(name), COMMAND)
+    click.echo(f"{name} can no longer call tools.")
+
+
+@command("add-server")
+@click.argument("url")
+@click.option("--name", help="Short name for addresses and tools; made from the host by default.")
+@click.option("--bearer-stdin", is_flag=True, help="Read a bearer token from standard input.")
+@click.option("--header", help="Name of a header whose value is read from standard input.")
+@click.option("--allow-private", is_flag=True, help="Yes, this is a server in my own network.")
+def add_server(url: str, name: str | None, bearer_stdin: bool, header: str | None, allow_private: bool) -> None:
+    """Connect an MCP server: check it, sign in, fetch its tools. Nothing is kept when that fails."""
+    secret = sys.stdin.readline().strip() if bearer_stdin or header else ""
+    draft = integrations.add_server(url, COMMAND, name=name)
+    try:
+        _connect(draft, header, secret, allow_private)
+    except Refused:
+        integrations.discard_draft(draft, COMMAND)
+        raise
+    count = Tool.of(draft).count()
+    click.echo(f"{draft.name} is connected, with {count} tools.")
+
+
+def _connect(draft: Integration, header: str | None, secret: str, allow_private: bool) -> None:
+    verdict = checks.run(draft)
+    if verdict.offer and allow_private:
+        integrations.allow_private(draft, verdict.offer, COMMAND)
+        verdict = checks.run(integration(draft.name))
+    if not (verdict.usable or secret):
+        problem = next((f for f in reversed(verdict.findings) if f.state == "problem"), None)
+        raise InvalidInput(
+            problem.text if problem else "This server can't be used.",
+            next_step="Add --allow-private if this is a server in your own network."
+            if verdict.offer
+            else (problem.next_step if problem else ""),
+        )
+    draft = integration(draft.name)
+    if header:
+        connections.save_headers(draft, "header", [(header, "{secret}", secret)], COMMAND)
+    elif secret:
+        connections.save_headers(draft, "bearer", [("Authorization", "Bearer {secret}", secret)], COMMAND)
+    elif verdict.sign_in != "none":
+        raise InvalidInput("This server wants a sign-in.", next_step="Pass a token with --bearer-stdin.")
+    else:
+        connections.save_headers(draft, "none", [], COMMAND)
+    sync.sync(integration(draft.name), COMMAND)
+    integrations.finish(integration(draft.name), COMMAND)
+
+
+@command("servers")
+@as_json
+def servers(json_wanted: bool) -> None:
+    """List the integrations."""
+    rows = (
+        {"name": i.name, "kind": i.kind, "state": i.state, "tools": Tool.of(i).count(), "url": i.url,
+         "synced_at": i.synced_at, "reason": i.state_reason}
+        for i in Integration.listed()
+    )  # fmt: skip
+    show(rows, json_wanted)
+
+
+@command("sync")
+@click.argument("name", required=False)
+def sync_now(name: str | None) -> None:
+    """Fetch the tools of one server, or of all."""
+    failed = False
+    for one in [integration(name)] if name else Integration.listed().where(Integration.state != "draft"):
+        try:
+            result = sync.sync(one, COMMAND)
+            click.echo(f"{one.name}: {result}")
+        except Refused as refusal:
+            failed = True
+            click.echo(f"{one.name}: {refusal.what}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+@command("tools")
+@click.argument("name", required=False)
+@as_json
+def tools(name: str | None, json_wanted: bool) -> None:
+    """List tools with their policies and why."""
+    query = Tool.of(integration(name)) if name else Tool.select().order_by(Tool.catalogue_name)
+    rows = (
+        {"catalogue_name": t.catalogue_name, "policy": t.policy, "seed": t.seed_policy, "reason": t.seed_reason,
+         "wire_name": t.wire_name}
+        for t in query
+    )  # fmt: skip
+    show(rows, json_wanted)
+
+
+@command("set-policy")
+@click.argument("catalogue_name")
+@click.argument("policy", type=click.Choice(["auto", "approval", "disabled"]))
+def set_policy(catalogue_name: str, policy: str) -> None:
+    """Set a tool's policy; it holds from the next call on."""
+    tool = Tool.get_or_none(Tool.catalogue_name == catalogue_name)
+    if tool is None:
+        raise NotFound(f"There is no tool called {catalogue_name}.")
+    policies.set_policy(tool, policy, COMMAND)
+    click.echo(f"{catalogue_name}: {policy}")
+
+
+@command("approvals")
+@as_json
+def waiting(json_wanted: bool) -> None:
+    """List the calls that wait for a person."""
+    rows = (
+        {"id": a.id, "agent": a.agent_name, "tool": a.catalogue_name, "asked_at": a.created_at,
+         "expires_at": a.expires_at, "arguments": approvals.arguments_of(a), "reason": a.reason}
+        for a in Approval.waiting()
+    )  # fmt: skip
+    show(rows, json_wanted)
+
+
+@command("decide")
+@click.argument("approval_id", metavar="ID")
+@click.argument("decision", type=click.Choice(["approve", "deny"]))
+@click.option("--note", default="", help="Reaches the agent.")
+def decide(approval_id: str, decision: str, note: str) -> None:
+    """Approve or deny a waiting call."""
+    approval = approvals.decide(approval_id, decision, COMMAND, note)
+    click.echo(f"{approval.id}: {approval.state}")
+
+
+@command("disconnect")
+@click.argument("name")
+def disconnect(name: str) -> None:
+    """Remove a server with its tools, policies and secret."""
+    integrations.disconnect(integration(name), name, COMMAND)
+    click.echo(f"{name} is gone, with its tools and policies.")
+
+
+@command("verify-log")
+def verify_log() -> None:
+    """Walk the log's chain; name the first row that doesn't fit."""
+    result = audit.verify()
+    if not result.intact:
+        raise Refused(f"The log does not fit from row {result.first_bad} on: it was changed outside Gatehouse.")
+    click.echo(f"The log is whole: {result.rows} rows, head {result.head}")
+
+
+@command("backup")
+@click.argument("path", type=click.Path(path_type=Path))
+def backup(path: Path) -> None:
+    """Write a checked copy of the database; the key file is not in it."""
+    backups.backup(path, COMMAND)
+    click.echo(f"Written to {path}. Keep the key file {settings().data / 'secret.key'} somewhere else.")
+
+
+@command("restore")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+def restore(path: Path) -> None:
+    """Put a backup in place of the database. Stop Gatehouse first."""
+    backups.restore(path, settings().data)
+    click.echo("Restored. The database that was there before stands beside it.")
+
+
+@command("rotate-key")
+def rotate_key() -> None:
+    """Seal every secret anew with a fresh key."""
+    count = backups.rotate_key(settings().data, COMMAND)
+    click.echo(f"{count} secrets sealed with a new key. Restart Gatehouse so that every worker reads it.")
+
+
+def integration(name: str) -> Integration:
+    found = Integration.get_or_none(Integration.name == name)
+    if found is None:
+        raise NotFound(f"There is no integration called {name}.")
+    return found
