@@ -91,6 +91,7 @@ class Integration(Table):
     created_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     created_at = Moment(default=now)
     connected_at = Moment(null=True)
+    finished_at = Moment(null=True)  # somebody went through the wizard to its end
     synced_at = Moment(null=True)
     sync_error = TextField(default="")
     sync_due_at = Moment(null=True)  # next scheduled sync; taking it is moving it

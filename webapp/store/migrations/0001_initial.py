@@ -57,6 +57,7 @@ def up(migrator, db):
         created_by = ForeignKeyField(User, null=True, on_delete='SET NULL')
         created_at = DateTimeField()
         connected_at = DateTimeField(null=True)
+        finished_at = DateTimeField(null=True)
         synced_at = DateTimeField(null=True)
         sync_error = TextField(default='')
         sync_due_at = DateTimeField(null=True)
