@@ -157,6 +157,16 @@ def test_a_port_where_nothing_listens_for_a_plain_connection() -> None:
     assert (caught.value.kind, caught.value.sent) == ("refused", False)
 
 
+def test_a_handshake_that_never_ends_on_a_plain_connection() -> None:
+    async def go() -> None:
+        async with serving(silence, read_request=False) as server, asyncio.timeout(10):
+            await guard(server.port).open_connection("erp.lan", server.port, ssl=True, timeout=0.1)
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(go())
+    assert (caught.value.kind, caught.value.sent) == ("connect_timeout", False)
+
+
 def test_a_bad_certificate_on_a_plain_connection(tmp_path: Path) -> None:
     async def go() -> None:
         async with serving(tls=certificates.server_side(tmp_path, certificates.issue("erp.lan"))) as server:
