@@ -69,6 +69,18 @@ class Client:
         self._header_maps: dict[str, HeaderMap] = {}
         self._errands: set[asyncio.Task[Any]] = set()
 
+    @classmethod
+    def carrying_on(cls, exchange: Exchange, session: Session, *, timeout: float) -> Client:
+        """For whoever has already shaken hands."""
+        client = cls(exchange.url, exchange.http, headers=exchange.own_headers, timeout=timeout)
+        client._session, client._expected = session, session.version
+        return client
+
+    @property
+    def version(self) -> str:
+        """Empty before the first handshake."""
+        return self._session.version if self._session else ""
+
     async def connect(self) -> ServerInfo:
         """Finds out which era and version the server speaks, and who it is."""
         if self._session is None or self._assumed:
@@ -129,14 +141,16 @@ class Client:
         if find_invalid_x_mcp_header(input_schema) is None and (found := x_mcp_header_map(input_schema)):
             self._header_maps[name] = found
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, seconds: float = GOODBYE_SECONDS) -> None:
         """Ends the session, best effort. The HTTP client stays open: it is not ours."""
         waiting = self._errands | ({self._handshake} if self._handshake else set())
         if waiting:
-            await asyncio.wait(waiting, timeout=GOODBYE_SECONDS)
+            _, late = await asyncio.wait(waiting, timeout=seconds)
+            for task in late:
+                task.cancel()
         session, self._session = self._session, None
         if session is not None:
-            await handshake.end(self._exchange, session, GOODBYE_SECONDS)
+            await handshake.end(self._exchange, session, seconds)
 
     async def reply_to(
         self,

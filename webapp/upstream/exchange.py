@@ -65,8 +65,8 @@ class Exchange:
     def __init__(self, url: str, http: httpx2.AsyncClient, own_headers: Mapping[str, str]) -> None:
         self.url = url
         self.host = urlsplit(url).hostname or url
-        self._http = http
-        self._own = {name.lower(): checked_value(name, value) for name, value in own_headers.items()}
+        self.http = http
+        self.own_headers = {name.lower(): checked_value(name, value) for name, value in own_headers.items()}
 
     async def ask(
         self,
@@ -114,11 +114,11 @@ class Exchange:
     def _open(
         self, method: str, headers: Mapping[str, str], seconds: float, message: dict[str, Any] | None = None
     ) -> AbstractAsyncContextManager[httpx2.Response]:
-        return self._http.stream(
+        return self.http.stream(
             method,
             self.url,
             content=None if message is None else _encoded(message),
-            headers={**self._own, **headers},
+            headers={**self.own_headers, **headers},
             timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
             extensions={"total_seconds": seconds},
         )
@@ -187,8 +187,10 @@ def media_type(headers: httpx2.Headers) -> str:
 
 def shown_url(url: str) -> str:
     """Fit for a page: what follows `?` may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}"
+    path, question, _ = url.partition("?")
+    scheme, separator, rest = path.partition("://")
+    host, slash, folders = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{folders}{'?…' if question else ''}"
 
 
 def _needs_authorization(reply: Reply) -> NeedsAuthorization:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp_types import SERVER_INFO_META_KEY, UNSUPPORTED_PROTOCOL_VERSION
 
-from webapp.errors import BadReply, NeedsAuthorization, RpcError, UpstreamError
+from webapp.errors import BadReply, RpcError, UpstreamError
 from webapp.upstream import envelope
 from webapp.upstream.envelope import CLIENT_INFO, HANDSHAKE, MODERN
 from webapp.upstream.exchange import Exchange, Reply, result_of
@@ -125,9 +125,7 @@ async def agree(exchange: Exchange, reply: Reply, seconds: float) -> Session:
         _server_info(version, result.get("serverInfo"), result), reply.headers.get("mcp-session-id", "")
     )
     ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    status = await exchange.tell(ready, envelope.headers_for(version, session.id), seconds=seconds)
-    if status in (401, 403):
-        raise NeedsAuthorization("The server wants a sign-in.", http_status=status)
+    await exchange.tell(ready, envelope.headers_for(version, session.id), seconds=seconds)
     return session
 
 

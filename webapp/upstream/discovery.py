@@ -1,0 +1,240 @@
+"""Where to sign in for a server: its metadata (RFC 9728), then the sign-in service's (RFC 8414, OpenID)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+from mcp.client.auth.utils import (
+    build_oauth_authorization_server_metadata_discovery_urls,
+    build_protected_resource_metadata_discovery_urls,
+    extract_resource_metadata_from_www_auth,
+    extract_scope_from_www_auth,
+    get_client_metadata_scopes,
+    issuers_match,
+)
+from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
+from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
+from pydantic import BaseModel, ValidationError
+
+from webapp.errors import BadReply, Unreachable
+from webapp.upstream.egress import Egress
+from webapp.upstream.exchange import CONNECT_SECONDS, shown_url
+from webapp.upstream.failures import explain
+
+MAX_REDIRECTS = 3
+MAX_SERVICES = 3
+MAX_BYTES = 1024 * 1024
+ANOTHER_WAY = "Tell whoever runs the server, or use a token instead."
+
+Registration = Literal["cimd", "dcr", "manual"]
+Document = TypeVar("Document", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class SignInService:
+    """`resource_metadata` is None under the rules of 2025-03-26, where service and server share a host."""
+
+    resource: str
+    scope: str
+    metadata: OAuthMetadata
+    resource_metadata: ProtectedResourceMetadata | None
+
+    @property
+    def issuer(self) -> str:
+        return str(self.metadata.issuer)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(str(self.metadata.authorization_endpoint)).hostname or self.issuer
+
+    @property
+    def pkce(self) -> bool:
+        return "S256" in (self.metadata.code_challenge_methods_supported or [])
+
+    @property
+    def registers_clients(self) -> bool:
+        return self.metadata.registration_endpoint is not None
+
+    @property
+    def registration(self) -> Registration:
+        """The best way for a gateway with a public https address; without one, `cimd` is not open to it."""
+        if self.metadata.client_id_metadata_document_supported:
+            return "cimd"
+        return "dcr" if self.registers_clients else "manual"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "issuer": self.issuer,
+            "resource": self.resource,
+            "scope": self.scope,
+            "registration": self.registration,
+            "dcr": self.registers_clients,
+            "pkce": self.pkce,
+            "authorization_server": self.issuer,
+            "authorization_endpoint": str(self.metadata.authorization_endpoint),
+            "token_endpoint": str(self.metadata.token_endpoint),
+            "announced": self.resource_metadata is not None,
+        }
+
+
+class Discovery:
+    """Every look-up goes through one server's guard, so its documents lead nowhere it may not go itself."""
+
+    def __init__(self, egress: Egress, http: httpx2.AsyncClient, *, seconds: float = CONNECT_SECONDS) -> None:
+        self._egress = egress
+        self._http = http
+        self._seconds = seconds
+
+    async def sign_in_service(self, server_url: str, challenge: str = "") -> SignInService | None:
+        """None where nothing is published. Raises an UpstreamError where something is, but can't be used."""
+        resource = await self.resource_metadata(server_url, challenge)
+        if resource is not None:
+            return await self._first_usable(server_url, challenge, resource)
+        service = await self._service_of_2025_03_26(server_url, challenge)
+        if service is None and (named := extract_resource_metadata_from_www_auth(_as_response(challenge))):
+            raise BadReply(
+                f"The server names {shown_url(named)} for its sign-in, but nothing can be read there.",
+                kind="not_mcp",
+                next_step=ANOTHER_WAY,
+            )
+        return service
+
+    async def resource_metadata(
+        self, server_url: str, challenge: str = ""
+    ) -> ProtectedResourceMetadata | None:
+        named = extract_resource_metadata_from_www_auth(_as_response(challenge))
+        for url in build_protected_resource_metadata_discovery_urls(named, server_url):
+            document = await self._document(url, ProtectedResourceMetadata)
+            if document is None:
+                continue
+            if check_resource_allowed(resource_url_from_server_url(server_url), str(document.resource)):
+                return document
+            # The root may describe a neighbour; what the server itself names must be about the server.
+            if url == named:
+                raise _another_resource(str(document.resource))
+        return None
+
+    async def _first_usable(
+        self, server_url: str, challenge: str, resource: ProtectedResourceMetadata
+    ) -> SignInService:
+        refusals: list[BadReply] = []
+        for issuer in map(str, resource.authorization_servers[:MAX_SERVICES]):
+            try:
+                metadata = await self.service_metadata(issuer)
+                self._check_endpoints(metadata)
+            except BadReply as error:
+                refusals.append(error)
+            else:
+                scope = _scope(challenge, resource, metadata)
+                return SignInService(str(resource.resource), scope, metadata, resource)
+        raise refusals[0]
+
+    async def service_metadata(self, issuer: str) -> OAuthMetadata:
+        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
+            metadata = await self._document(url, OAuthMetadata)
+            if metadata is None:
+                continue
+            if not issuers_match(str(metadata.issuer), issuer):
+                raise _another_issuer(issuer, str(metadata.issuer))
+            return metadata
+        raise BadReply(
+            f"The server names {shown_url(issuer)} for its sign-in, which does not describe itself.",
+            kind="not_mcp",
+            why="Neither OAuth nor OpenID metadata is published there.",
+            next_step=ANOTHER_WAY,
+        )
+
+    async def _service_of_2025_03_26(self, server_url: str, challenge: str) -> SignInService | None:
+        origin = origin_of(server_url)
+        for url in build_oauth_authorization_server_metadata_discovery_urls(None, server_url):
+            metadata = await self._document(url, OAuthMetadata)
+            if metadata is None:
+                continue
+            if not issuers_match(str(metadata.issuer), origin):
+                raise _another_issuer(origin, str(metadata.issuer))
+            self._check_endpoints(metadata)
+            resource = resource_url_from_server_url(server_url)
+            return SignInService(resource, _scope(challenge, None, metadata), metadata, None)
+        return None
+
+    def _check_endpoints(self, metadata: OAuthMetadata) -> None:
+        """We call the first two. The third is for the admin's browser: it only has to be encrypted."""
+        self._egress.check_url(str(metadata.token_endpoint))
+        if metadata.registration_endpoint is not None:
+            self._egress.check_url(str(metadata.registration_endpoint))
+        if metadata.authorization_endpoint.scheme != "https":
+            self._egress.check_url(str(metadata.authorization_endpoint))
+
+    async def _document(self, url: str, model: type[Document]) -> Document | None:
+        """None where there is no such document. Raises for a server in trouble (429, 5xx): it did not say."""
+        response = await self._get(url)
+        if response.status_code == 429 or response.status_code >= 500:
+            raise Unreachable(
+                f"{shown_url(url)} answered {response.status_code} when asked how to sign in.",
+                kind="busy",
+                next_step="Try again later.",
+            )
+        if response.status_code != 200:
+            return None
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            return None
+
+    async def _get(self, url: str) -> httpx2.Response:
+        """Follows redirects inside the origin only: often a slash more or less."""
+        try:
+            for _ in range(MAX_REDIRECTS):
+                response = await self._http.get(
+                    url,
+                    headers={"accept": "application/json"},
+                    timeout=httpx2.Timeout(self._seconds, connect=min(self._seconds, CONNECT_SECONDS)),
+                    extensions={"total_seconds": self._seconds, "max_bytes": MAX_BYTES},
+                )
+                target = response.next_request
+                if target is None or origin_of(str(target.url)) != origin_of(url):
+                    break
+                url = str(target.url)
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+            raise explain(error, url) from error
+        return response
+
+
+def origin_of(url: str) -> str:
+    parts = httpx2.URL(url)
+    return f"{parts.scheme}://{parts.netloc.decode('ascii')}"
+
+
+def _as_response(challenge: str) -> httpx2.Response:
+    """The SDK reads challenges off a response."""
+    return httpx2.Response(401, headers={"www-authenticate": challenge})
+
+
+def _scope(challenge: str, resource: ProtectedResourceMetadata | None, metadata: OAuthMetadata) -> str:
+    asked = extract_scope_from_www_auth(_as_response(challenge))
+    if asked is None and (resource is None or resource.scopes_supported is None):
+        # The SDK would ask for everything the service knows; the specification says to leave it out.
+        return ""
+    grants = ["authorization_code", "refresh_token"]
+    return get_client_metadata_scopes(asked, resource, metadata, grants) or ""
+
+
+def _another_resource(resource: str) -> BadReply:
+    return BadReply(
+        f"The server's sign-in data is about another server: {shown_url(resource)}.",
+        kind="not_mcp",
+        why="A token made for that server must not be shown to this one.",
+        next_step=f"Check the Server URL. {ANOTHER_WAY}",
+    )
+
+
+def _another_issuer(expected: str, found: str) -> BadReply:
+    return BadReply(
+        f"The sign-in service at {shown_url(expected)} calls itself {shown_url(found)}.",
+        kind="not_mcp",
+        why="One of the two is not what it seems, so the standard says to stop here.",
+        next_step=ANOTHER_WAY,
+    )

@@ -1,0 +1,94 @@
+"""What a check of an address found, sentence by sentence, and the verdict at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from webapp.errors import EgressDenied, Refused, Unreachable
+from webapp.upstream.egress import Allowance
+from webapp.upstream.handshake import ServerInfo
+
+Step = Literal["address", "tls", "protocol", "server", "sign_in", "tools"]
+State = Literal["ok", "note", "problem"]
+Kind = Literal["modern", "legacy", "http_sse", "not_mcp", "unreachable", "blocked", "private", "denied"]
+SignIn = Literal["none", "bearer", "basic", "oauth", "oauth_late", "calls_only", "unknown"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`text` is what was seen, in one sentence. `seen` is the evidence: a URL, a status; never a secret.
+
+    `suggestion` is a URL to try instead.
+    """
+
+    step: Step
+    state: State
+    text: str
+    why: str = ""
+    next_step: str = ""
+    seen: str = ""
+    suggestion: str = ""
+
+
+Report = Callable[[Finding], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """`oauth`: see `discovery.SignInService.as_dict`; empty where OAuth is announced but can't be used."""
+
+    sign_in: SignIn
+    oauth: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`url` is the one to store. `version` is empty while a sign-in hides which version the server speaks;
+    `kind` is then `modern`, because whoever speaks to it next begins there.
+
+    `sign_in`: `oauth_late` is OAuth that only calls ask for, `calls_only` the same for a token.
+    """
+
+    kind: Kind
+    sign_in: SignIn
+    url: str
+    version: str = ""
+    server: ServerInfo | None = None
+    tool_count: int | None = None
+    oauth: dict[str, Any] = field(default_factory=dict)
+    offer: Allowance | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return self.kind in ("modern", "legacy")
+
+
+def problem(error: Refused, *, step: Step | None = None, seen: str = "", suggestion: str = "") -> Finding:
+    return Finding(
+        step or _step_of(error),
+        "problem",
+        error.what,
+        error.why,
+        error.next_step,
+        seen=seen,
+        suggestion=suggestion,
+    )
+
+
+def _step_of(error: Refused) -> Step:
+    if isinstance(error, EgressDenied):
+        return "address"
+    if isinstance(error, Unreachable):
+        return _STEP_OF_FAILURE.get(error.kind, "protocol")
+    return "protocol"
+
+
+_STEP_OF_FAILURE: dict[str, Step] = {
+    "dns": "address",
+    "refused": "address",
+    "connect_timeout": "address",
+    "tls": "tls",
+}
