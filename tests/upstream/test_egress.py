@@ -332,6 +332,7 @@ def test_other_ports_need_an_exception_and_a_public_server_can_get_one() -> None
     assert caught.value.kind == "port"
     offer = private_offer(caught.value, cleartext=False)
     assert offer == Allowance("vendor.example", 8443, "93.184.216.0/24, 2606:2800:220:1::/64", False)
+    assert private_offer(caught.value, cleartext=True) is None
     allowed = Egress([offer], resolver=always("93.184.216.34"))
     assert asyncio.run(allowed.addresses("vendor.example", 8443)) == ["93.184.216.34"]
     moved = Egress([offer], resolver=always("93.184.217.34"))

@@ -110,6 +110,20 @@ def test_a_server_that_never_begins_the_handshake() -> None:
     assert "encrypted" in str(error)
 
 
+def test_a_stalled_handshake_was_not_sent_even_when_connecting_may_take_all_the_time() -> None:
+    async def go() -> UpstreamError:
+        async with serving(silence, read_request=False) as server, guard(server.port).http() as client:
+            url = f"https://erp.lan:{server.port}/"
+            try:
+                await client.get(url, timeout=httpx2.Timeout(0.3), extensions={"total_seconds": 0.3})
+            except httpx2.HTTPError as error:
+                return explain(error, url)
+        raise AssertionError("answered")
+
+    error = unreachable(asyncio.run(go()))
+    assert (error.kind, error.sent) == ("connect_timeout", False)
+
+
 def test_a_server_with_tls_older_than_ours(tmp_path: Path) -> None:
     context = certificates.server_side(tmp_path, certificates.issue("erp.lan"))
     context.set_ciphers("ALL:@SECLEVEL=0")

@@ -17,7 +17,7 @@ from webapp.errors import EgressDenied
 from webapp.upstream.addresses import Address, Network, Standing, around, parse_host, plain, standing
 from webapp.upstream.failures import cannot_connect, explain
 from webapp.upstream.names import Resolver, look_up, system_resolver
-from webapp.upstream.transport import GuardedTransport
+from webapp.upstream.transport import CONNECT_SECONDS, GuardedTransport
 
 __all__ = ["Allowance", "Egress", "Resolver", "explain", "private_offer", "tls_context"]
 
@@ -87,7 +87,7 @@ class Egress:
             )
         self._judge_port(host, port, [literal] if literal else [])
 
-    async def addresses(self, host: str, port: int, timeout: float = 5.0) -> list[str]:
+    async def addresses(self, host: str, port: int, timeout: float = CONNECT_SECONDS) -> list[str]:
         """The addresses to connect to: one look-up, every answer checked, one bad answer refuses the name.
 
         Raises EgressDenied, or Unreachable with kind `dns`.
@@ -105,7 +105,7 @@ class Egress:
         *,
         ssl: ssl.SSLContext | bool | None = None,
         server_hostname: str | None = None,
-        timeout: float = 5.0,
+        timeout: float = CONNECT_SECONDS,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A checked stream for protocols other than HTTP; `ssl=True` verifies as we do for HTTP.
 
@@ -154,8 +154,7 @@ class Egress:
         return httpx2.AsyncClient(
             transport=GuardedTransport(self, tls_context(self._ca_file), max_bytes, total_seconds),
             headers=headers,
-            # Less than the total, so that a stalled handshake is told apart from a slow answer.
-            timeout=httpx2.Timeout(total_seconds, connect=min(5.0, total_seconds / 2)),
+            timeout=httpx2.Timeout(total_seconds, connect=CONNECT_SECONDS),
             follow_redirects=False,
             trust_env=False,
         )
@@ -193,8 +192,9 @@ def private_offer(error: EgressDenied, *, cleartext: bool) -> Allowance | None:
     """The exception an admin could confirm after this refusal, or None where nobody may.
 
     Covers the /24 or /64 around each address: a server may get another address in its network tomorrow.
+    Another port is offered for public servers too, http:// never: their traffic crosses the internet.
     """
-    if error.kind not in ("private", "port") or not error.address:
+    if error.kind not in (("private",) if cleartext else ("private", "port")) or not error.address:
         return None
     networks = dict.fromkeys(str(around(plain(address))) for address in error.address.split(", "))
     return Allowance(error.host, error.port, ", ".join(networks), cleartext)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from webapp.upstream.egress import Egress
 
 
+CONNECT_SECONDS = 5.0
+
+
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Opens sockets for the pool. Connects to a checked address; TLS goes on to verify the host's name."""
 
@@ -35,7 +38,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         async def attempt(address: str, seconds: float) -> httpcore2.AsyncNetworkStream:
             return await self._sockets.connect_tcp(address, port, seconds, local_address, socket_options)
 
-        return await self._egress.connect(host, port, 5.0 if timeout is None else timeout, attempt)
+        return await self._egress.connect(
+            host, port, CONNECT_SECONDS if timeout is None else timeout, attempt
+        )
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
@@ -85,7 +90,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         try:
             with _as_httpx2():
                 async with asyncio.timeout_at(deadline):
-                    return await self._pool.handle_async_request(_core_request(request))
+                    return await self._pool.handle_async_request(_core_request(request, seconds))
         except TimeoutError as error:
             raise Unreachable(
                 f"{request.url.host} did not answer within {seconds:g} seconds.",
@@ -135,8 +140,11 @@ class CappedBody(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _core_request(request: httpx2.Request) -> httpcore2.Request:
+def _core_request(request: httpx2.Request, seconds: float) -> httpcore2.Request:
     assert isinstance(request.stream, AsyncIterable)
+    # Connecting ends before the total does: a handshake that stalls is no slow answer, nothing was sent.
+    timeouts = dict(request.extensions.get("timeout", {}))
+    timeouts["connect"] = min(timeouts.get("connect") or CONNECT_SECONDS, seconds * 0.8)
     return httpcore2.Request(
         method=request.method,
         url=httpcore2.URL(
@@ -147,7 +155,7 @@ def _core_request(request: httpx2.Request) -> httpcore2.Request:
         ),
         headers=request.headers.raw,
         content=request.stream,
-        extensions=request.extensions,
+        extensions={**request.extensions, "timeout": timeouts},
     )
 
 
