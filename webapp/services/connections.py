@@ -1,0 +1,201 @@
+"""How Gatehouse signs in to a server: the headers it sends, the guard it passes, the secret it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from config import Config
+from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, Refused, Stale
+from webapp.services import audit, headers
+from webapp.services.accounts import needs
+from webapp.services.audit import Actor
+from webapp.services.headers import Header
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import Connection, Integration
+from webapp.upstream.client import Client, ServerInfo
+from webapp.upstream.egress import Allowance, Egress
+from webapp.upstream.listing import Listing
+
+LIST_SECONDS = 60.0
+LARGEST_LIST = 32 * 1024 * 1024
+KINDS = ("bearer", "header", "none")
+
+
+@dataclass
+class _Surroundings:
+    ca_file: str | None = None
+
+
+_surroundings = _Surroundings()
+
+
+@dataclass(frozen=True)
+class Fetched:
+    server: ServerInfo
+    listing: Listing
+
+
+def configure(config: Config) -> None:
+    """Called once per process: what connections need to know of the settings."""
+    _surroundings.ca_file = config.ca_file
+
+
+def egress_for(integration: Integration) -> Egress:
+    allowances = [Allowance(**allowance) for allowance in integration.allowances]
+    return Egress(allowances, ca_file=_surroundings.ca_file)
+
+
+def headers_for(integration: Integration) -> dict[str, str]:
+    """The opened secrets, put into their templates. Never log what this returns."""
+    connection = of(integration)
+    return headers.filled(_kept(connection)) if connection else {}
+
+
+def client_for(
+    integration: Integration, http: httpx2.AsyncClient, *, sent: Mapping[str, str] | None = None
+) -> Client:
+    """`sent` stands in for the stored headers while a new secret is being tried."""
+    return Client(
+        integration.url,
+        http,
+        headers=headers_for(integration) if sent is None else sent,
+        version=integration.protocol or None,
+        timeout=LIST_SECONDS,
+    )
+
+
+def of(integration: Integration) -> Connection | None:
+    found: Connection | None = Connection.get_or_none(Connection.integration == integration)
+    return found
+
+
+def builtin_secrets(integration: Integration) -> dict[str, str]:
+    opened = Integration.settings_sealed.open(str(integration.id), integration.settings_sealed)
+    return dict(opened or {})
+
+
+def fetch(integration: Integration, *, sent: Mapping[str, str] | None = None) -> Fetched:
+    """Greet the server and read its whole list of tools. Network: never inside a transaction.
+
+    Raises UpstreamError.
+    """
+    stored = headers_for(integration) if sent is None else sent
+    return asyncio.run(_fetch(integration, stored))
+
+
+async def _fetch(integration: Integration, sent: Mapping[str, str]) -> Fetched:
+    async with egress_for(integration).http(max_bytes=LARGEST_LIST, total_seconds=LIST_SECONDS) as http:
+        client = client_for(integration, http, sent=sent)
+        try:
+            server = await client.connect()
+            return Fetched(server, await client.list_tools())
+        finally:
+            await client.aclose()
+
+
+def save_headers(
+    integration: Integration, kind: str, rows: Iterable[tuple[str, str, str]], actor: Actor
+) -> Fetched:
+    """Keep a sign-in, after a real listing with it has worked. `rows` are (header name, template, secret).
+
+    An empty secret keeps the stored one of the same header. Returns what was listed, for the sync.
+    Raises InvalidInput where the headers can't be sent or the server refuses them.
+    """
+    needs(actor, "admin")
+    if kind not in KINDS:
+        raise InvalidInput("There is no such way to sign in.", field="kind")
+    wanted = [] if kind == "none" else _complete(integration, headers.checked(rows))
+    if kind != "none" and not wanted:
+        raise InvalidInput("Nothing was entered.", field="secret", next_step="Paste the token of the server.")
+    fetched = _try(integration, wanted)
+    with writing():
+        _store(integration, kind, wanted, actor)
+    return fetched
+
+
+def _complete(integration: Integration, wanted: list[Header]) -> list[Header]:
+    connection = of(integration)
+    kept = {header.name.lower(): header.secret for header in _kept(connection)} if connection else {}
+    complete = [header.with_secret(header.secret or kept.get(header.name.lower(), "")) for header in wanted]
+    for header in complete:
+        if not header.secret:
+            raise InvalidInput(f"The value for {header.name} is missing.", field="secret")
+    return complete
+
+
+def _try(integration: Integration, wanted: list[Header]) -> Fetched:
+    try:
+        fetched = fetch(integration, sent=headers.filled(wanted))
+    except Refused as refusal:
+        raise _without_secrets(refusal, wanted) from None
+    if not fetched.listing.complete and not fetched.listing.tools:
+        raise BadReply(
+            headers.scrubbed(fetched.listing.problem, wanted),
+            kind="not_mcp",
+            next_step="Try again later, or ask whoever runs the server.",
+        )
+    return fetched
+
+
+def _without_secrets(refusal: Refused, wanted: list[Header]) -> Refused:
+    """What the server said, fit for the page: some servers repeat the token they refuse."""
+    if isinstance(refusal, NeedsAuthorization):
+        words = "The server refused this sign-in." if wanted else "The server wants a sign-in."
+        said = f" It said: {refusal.challenge}" if refusal.challenge else ""
+        return InvalidInput(
+            headers.scrubbed(f"{words} It answered {refusal.http_status}.{said[:300]}", wanted),
+            field="secret",
+            why="The token may be mistyped, expired, or meant for another address." if wanted else "",
+            next_step="Copy the token again from the vendor's page." if wanted else "Paste a token.",
+        )
+    refusal.what = headers.scrubbed(refusal.what, wanted)
+    refusal.why = headers.scrubbed(refusal.why, wanted)
+    refusal.args = (refusal.what,)
+    return refusal
+
+
+def _store(integration: Integration, kind: str, wanted: list[Header], actor: Actor) -> None:
+    current = Integration.get_or_none(Integration.id == integration.id)
+    if current is None or current.url != integration.url:
+        raise Stale("This server was changed or disconnected meanwhile.", next_step="Begin again.")
+    values: dict[str, Any] = {
+        "kind": kind,
+        "headers": [{"name": header.name, "template": header.template} for header in wanted],
+        "secrets": _sealed(integration, [header.secret for header in wanted]),
+        "verified_at": now(),
+        "changed_at": now(),
+    }
+    replaced = Connection.update(**values).where(Connection.integration == integration).execute()
+    if not replaced:
+        Connection.insert(integration=integration, **values).execute()
+    _connected(integration)
+    audit.record(
+        "connection.replaced" if replaced else "connection.saved",
+        actor,
+        integration=integration.name,
+        details={"kind": kind, "headers": [header.name for header in wanted]},
+    )
+
+
+def _connected(integration: Integration) -> None:
+    Integration.update(state="connected", state_reason="", connected_at=now()).where(
+        Integration.id == integration.id, Integration.state != "paused"
+    ).execute()
+
+
+def _sealed(integration: Integration, secrets: list[str]) -> bytes | None:
+    return Connection.secrets.seal(str(integration.id), secrets) if secrets else None
+
+
+def _kept(connection: Connection) -> list[Header]:
+    secrets = Connection.secrets.open(str(connection.integration_id), connection.secrets) or []
+    return [
+        Header(row["name"], row["template"], secret)
+        for row, secret in zip(connection.headers, secrets, strict=True)
+    ]

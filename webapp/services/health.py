@@ -1,0 +1,72 @@
+"""How an integration is: one word, one sentence, one action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webapp.services import audit
+from webapp.services.audit import SYSTEM
+from webapp.store.database import writing
+from webapp.store.models import Integration, Tool
+
+# Only people bring an integration out of these.
+HELD = ("draft", "paused")
+
+
+@dataclass(frozen=True)
+class Health:
+    """`tone` is ok, wait, stop or quiet; `action` is setup, sign_in, sync, review, resume or nothing."""
+
+    word: str
+    tone: str
+    sentence: str
+    action: str = ""
+
+
+def of(integration: Integration) -> Health:
+    known = {
+        "draft": Health("Setup not finished", "quiet", "Its tools are not in use yet.", "setup"),
+        "connected": Health("Connected", "ok", "Agents can use its tools."),
+        "needs_sign_in": Health("Needs sign-in", "stop", "It refuses the stored sign-in.", "sign_in"),
+        "unreachable": Health("Unreachable", "stop", "It could not be used the last time.", "sync"),
+        "needs_review": Health(
+            "Needs review", "wait", "Tools changed since somebody looked at them.", "review"
+        ),
+        "paused": Health("Paused", "quiet", "Agents don't see its tools.", "resume"),
+    }
+    health = known[integration.state]
+    if integration.state_reason:
+        return Health(health.word, health.tone, integration.state_reason, health.action)
+    if integration.sync_error and integration.state in ("connected", "needs_review"):
+        sentence = f"{health.sentence} The last sync failed: {integration.sync_error}"
+        return Health(health.word, "wait", sentence, health.action or "sync")
+    return health
+
+
+def mark(integration: Integration, state: str, reason: str = "") -> None:
+    """What a call or a sync found out. Logged only when the state changes; drafts and pauses stay."""
+    with writing():
+        row = Integration.get_or_none(Integration.id == integration.id)
+        if row is None or row.state in HELD:
+            return
+        state = settled(row, state)
+        if (row.state, row.state_reason) == (state, reason):
+            return
+        Integration.update(state=state, state_reason=reason).where(Integration.id == row.id).execute()
+        if row.state != state:
+            details = {"from": row.state, "to": state, "reason": reason}
+            audit.record("integration.state", SYSTEM, integration=row.name, details=details)
+
+
+def settled(integration: Integration, state: str = "connected") -> str:
+    """Connected becomes *needs review* while changed tools wait for somebody to look at them."""
+    return "needs_review" if state == "connected" and unreviewed(integration) else state
+
+
+def unreviewed(integration: Integration) -> int:
+    count: int = (
+        Tool.select()
+        .where(Tool.integration == integration, Tool.changed_at.is_null(False), Tool.missing_since.is_null())
+        .count()
+    )
+    return count

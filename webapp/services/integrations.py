@@ -1,0 +1,272 @@
+"""Sources of tools: adding a server, finishing its set-up, pausing it, taking it out again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from peewee import ModelSelect
+
+from webapp.builtin import BUILTINS
+from webapp.errors import InvalidInput, NotFound, Stale
+from webapp.services import addresses, approvals, audit, checks, connections, health, names
+from webapp.services.accounts import needs
+from webapp.services.audit import Actor
+from webapp.services.builtins import configure_builtin, ensure_builtins, set_builtin
+from webapp.services.health import mark
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import AgentIntegration, Approval, Connection, Integration, Tool
+from webapp.upstream.egress import Allowance
+
+__all__ = [
+    "add_server",
+    "allow_private",
+    "change_draft",
+    "configure_builtin",
+    "disconnect",
+    "discard_draft",
+    "ensure_builtins",
+    "find",
+    "finish",
+    "going",
+    "mark",
+    "next_step",
+    "pause",
+    "rename",
+    "resume",
+    "set_builtin",
+]
+
+STEPS = ("address", "check", "sign-in", "tools", "done")
+LONGEST_TITLE = 80
+
+
+def find(name: str) -> Integration:
+    found: Integration | None = Integration.get_or_none(Integration.name == name)
+    if found is None:
+        raise NotFound(
+            f"There is no integration called “{name[:40]}”.",
+            why="It may have been disconnected.",
+            next_step="Look for it under Settings → Integrations.",
+        )
+    return found
+
+
+# --- the wizard
+
+
+def add_server(url: str, actor: Actor, *, name: str | None = None, title: str | None = None) -> Integration:
+    """A draft. Nothing is sent anywhere yet. Raises InvalidInput for what can't be an address."""
+    needs(actor, "admin")
+    address = addresses.typed(url)
+    with writing():
+        chosen = _free_name(name, address.host)
+        integration: Integration = Integration.create(
+            kind="server",
+            name=chosen,
+            title=_title(title) or address.host,
+            url=address.url,
+            created_by=actor.id if actor.kind == "user" else None,
+        )
+        audit.record("integration.added", actor, integration=chosen, details={"url": address.url})
+    return integration
+
+
+def change_draft(integration: Integration, url: str, name: str, actor: Actor) -> Integration:
+    """Another address forgets what was found, allowed and entered for the old one."""
+    needs(actor, "admin")
+    address = addresses.typed(url)
+    with writing():
+        current = _draft(integration)
+        chosen = current.name if name.strip() == current.name else _free_name(name or None, address.host)
+        changes: dict[str, Any] = {"name": chosen}
+        if address.url != current.url:
+            changes |= {"url": address.url, "allowances": [], "protocol": "", "server": {}}
+            if current.title == addresses.host_of(current.url):
+                changes["title"] = address.host
+            Connection.delete().where(Connection.integration == current).execute()
+            checks.forget(current)
+        Integration.update(**changes).where(Integration.id == current.id).execute()
+        if chosen != current.name or address.url != current.url:
+            details = {"url": address.url, "name": chosen}
+            audit.record("integration.changed", actor, integration=chosen, details=details)
+    return _again(integration)
+
+
+def allow_private(integration: Integration, allowance: Allowance, actor: Actor) -> Integration:
+    """An exception of the guard, for this server only: exactly this host, port and network."""
+    needs(actor, "admin")
+    with writing():
+        current = _again(integration)
+        exception = asdict(allowance)
+        others = [
+            known
+            for known in current.allowances
+            if (known["host"], known["port"]) != (allowance.host, allowance.port)
+        ]
+        Integration.update(allowances=[*others, exception]).where(Integration.id == current.id).execute()
+        audit.record("integration.private_allowed", actor, integration=current.name, details=exception)
+    return _again(integration)
+
+
+def next_step(integration: Integration) -> str:
+    """The step is a fact about the row: Back, refresh and tomorrow all land on the right one."""
+    if integration.kind == "builtin" or integration.finished_at is not None:
+        return "done"
+    if integration.state != "draft":
+        return "tools"
+    return "sign-in" if checks.progress(integration).usable else "check"
+
+
+def finish(integration: Integration, actor: Actor) -> Integration:
+    """Somebody has seen the tools and their policies."""
+    needs(actor, "admin")
+    with writing():
+        current = _again(integration)
+        if current.state == "draft":
+            raise Stale("The sign-in is not done yet.", next_step="Continue the set-up.")
+        if current.finished_at is None:
+            Integration.update(finished_at=now()).where(Integration.id == current.id).execute()
+            audit.record("integration.finished", actor, integration=current.name)
+    return _again(integration)
+
+
+def discard_draft(integration: Integration, actor: Actor) -> None:
+    needs(actor, "admin")
+    with writing():
+        current = _again(integration)
+        if current.finished_at is not None:
+            raise Stale("This server is in use.", next_step="Disconnect it instead.")
+        _delete(current)
+        audit.record("integration.discarded", actor, integration=current.name)
+
+
+# --- in use
+
+
+def rename(integration: Integration, title: str, actor: Actor) -> Integration:
+    """The title only: the names that agents and addresses use stay."""
+    needs(actor, "admin")
+    wanted = _title(title)
+    if not wanted:
+        raise InvalidInput("A title is needed.", field="title", next_step="Try something like HaloPSA.")
+    with writing():
+        current = _again(integration)
+        if wanted != current.title:
+            Integration.update(title=wanted).where(Integration.id == current.id).execute()
+            details = {"from": current.title, "to": wanted}
+            audit.record("integration.renamed", actor, integration=current.name, details=details)
+    return _again(integration)
+
+
+def pause(integration: Integration, actor: Actor) -> Integration:
+    """Agents stop seeing its tools at once; nothing is forgotten."""
+    needs(actor, "technician")
+    with writing():
+        current = _again(integration)
+        if current.state == "draft":
+            raise Stale("This server is not set up yet.")
+        _switch(current, "paused", "integration.paused", actor)
+    return _again(integration)
+
+
+def resume(integration: Integration, actor: Actor) -> Integration:
+    needs(actor, "technician")
+    with writing():
+        current = _again(integration)
+        if current.state == "paused":
+            _switch(current, health.settled(current), "integration.resumed", actor)
+    return _again(integration)
+
+
+@dataclass(frozen=True)
+class Going:
+    """What a disconnect takes along."""
+
+    tools: int
+    chosen: int  # tools whose policy somebody changed
+    waiting: int
+    secret: bool
+    agents: int  # agents limited to certain integrations that have this one
+
+
+def going(integration: Integration) -> Going:
+    return Going(
+        tools=Tool.of(integration).count(),
+        chosen=Tool.of(integration).where(Tool.policy != Tool.seed_policy).count(),
+        waiting=_waiting(integration).count(),
+        secret=bool((connection := connections.of(integration)) and connection.secrets),
+        agents=_grants(integration),
+    )
+
+
+def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> None:
+    """Tools, policies, secret and grants go; waiting approvals are withdrawn; the log stays."""
+    needs(actor, "admin")
+    if integration.kind == "builtin":
+        raise Stale("A built-in can't be disconnected.", next_step="Switch it off instead.")
+    if confirm_name.strip() != integration.name:
+        raise InvalidInput(
+            f"Type the name {integration.name} to confirm.", field="confirm", next_step="Nothing was removed."
+        )
+    with writing():
+        current = _again(integration)
+        gone = going(current)
+        approvals.withdraw({approval.tool for approval in _waiting(current)})
+        _delete(current)
+        audit.record("integration.disconnected", actor, integration=current.name, details=asdict(gone))
+
+
+# --- small things they share
+
+
+def _again(integration: Integration) -> Integration:
+    current: Integration | None = Integration.get_or_none(Integration.id == integration.id)
+    if current is None:
+        raise NotFound("This integration was disconnected meanwhile.")
+    return current
+
+
+def _draft(integration: Integration) -> Integration:
+    current = _again(integration)
+    if current.state != "draft":
+        raise Stale(
+            "This server has been connected already, so its address stays.",
+            next_step="To use another address, add it as another server.",
+        )
+    return current
+
+
+def _free_name(wanted: str | None, host: str) -> str:
+    taken = {name for (name,) in Integration.select(Integration.name).tuples()} | set(BUILTINS)
+    return names.server_name(wanted, taken) if wanted else names.suggest_server_name(host, taken)
+
+
+def _title(title: str | None) -> str:
+    return " ".join((title or "").split())[:LONGEST_TITLE]
+
+
+def _switch(integration: Integration, state: str, action: str, actor: Actor) -> None:
+    if integration.state == state:
+        return
+    Integration.update(state=state, state_reason="").where(Integration.id == integration.id).execute()
+    audit.record(action, actor, integration=integration.name)
+
+
+def _waiting(integration: Integration) -> ModelSelect:
+    return (
+        Approval.select()
+        .join(Tool)
+        .where(Tool.integration == integration, Approval.state.in_(("waiting", "approved")))
+    )
+
+
+def _grants(integration: Integration) -> int:
+    count: int = AgentIntegration.select().where(AgentIntegration.integration == integration).count()
+    return count
+
+
+def _delete(integration: Integration) -> None:
+    """Connection, check, tools, quarantine and grants go with the row."""
+    Integration.delete().where(Integration.id == integration.id).execute()
