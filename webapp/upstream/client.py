@@ -275,8 +275,13 @@ class Client:
         return await asyncio.shield(self._handshake)
 
     async def _negotiate(self) -> Session:
-        async with asyncio.timeout(self._timeout):
-            session = await handshake.negotiate(self._exchange, self._timeout, self._expected)
+        try:
+            async with asyncio.timeout(self._timeout):
+                session = await handshake.negotiate(self._exchange, self._timeout, self._expected)
+        except Unreachable as error:
+            # `sent` speaks of the calls that wait, and none of them has left.
+            error.sent = False
+            raise
         self._session, self._expected, self._assumed = session, session.version, False
         return session
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_types import SERVER_INFO_META_KEY, UNSUPPORTED_PROTOCOL_VERSION
+from mcp_types import (
+    HEADER_MISMATCH,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    SERVER_INFO_META_KEY,
+    UNSUPPORTED_PROTOCOL_VERSION,
+)
 
 from webapp.errors import BadReply, RpcError, UpstreamError
 from webapp.upstream import envelope
 from webapp.upstream.envelope import CLIENT_INFO, HANDSHAKE, MODERN
-from webapp.upstream.exchange import Exchange, Reply, result_of
+from webapp.upstream.exchange import Exchange, Reply, error_code, result_of
 
 MAX_TEXT = 4000
+_ERRORS_OF_THE_MODERN_ERA = (
+    HEADER_MISMATCH,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    UNSUPPORTED_PROTOCOL_VERSION,
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,8 @@ async def _from_the_top(exchange: Exchange, seconds: float) -> Session:
     try:
         return await agree(exchange, await ask_initialize(exchange, seconds), seconds)
     except BadReply:
-        # The server that knows only the new era says best itself why it would not talk.
-        if modern.message is not None and "error" in modern.message:
+        # A server that knows only the new era says best itself why it would not talk.
+        if error_code(modern) in _ERRORS_OF_THE_MODERN_ERA:
             result_of(modern, exchange.url)
         raise
 
