@@ -1,0 +1,50 @@
+"""Gatehouse: tools for AI agents, with a person at the gate."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_wtf.csrf import CSRFProtect
+from htmx_flask import Htmx
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import ROOT, Config, from_environment
+from webapp import cli, routes
+from webapp.routes import guards, headers, pages
+from webapp.services import connections, integrations
+from webapp.store.database import open_store
+from webapp.store.models import database
+from webapp.store.secrets import vault
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The table of contents: every part registers itself here."""
+    config = config or from_environment()
+    open_store(config.data, config.database_url)
+    connections.configure(config)
+    with database.connection_context():
+        integrations.ensure_builtins()
+
+    app = Flask("webapp", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
+    app.extensions["gatehouse"] = config
+    app.config.update(
+        SECRET_KEY=vault.derive("flask-session"),
+        SESSION_COOKIE_NAME="form",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.secure,
+        TRUSTED_HOSTS=config.hosts,
+        MAX_CONTENT_LENGTH=1024 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,  # a page left open over lunch still works
+        WTF_CSRF_SSL_STRICT=False,  # guards.refuse_cross_site looks at Origin, also where Referer is not sent
+    )
+    if config.forwarded_hops:
+        hops = config.forwarded_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    Htmx(app)
+    headers.init_app(app)
+    guards.init_app(app)
+    csrf = CSRFProtect(app)
+    pages.init_app(app)
+    routes.init_app(app)
+    csrf.exempt("webapp.routes.health.csp_report")  # browsers send these without our token
+    cli.init_app(app)
+    return app

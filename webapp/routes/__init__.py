@@ -1,1 +1,71 @@
 """What a person can ask for: one file per noun. Parse, call one service, answer."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import secrets
+
+from flask import Flask, Response, make_response, render_template
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from webapp.errors import NotFound, Refused, TooMany
+from webapp.routes.replies import is_htmx
+
+NOUNS = (
+    "home", "approvals", "tools", "activity", "integrations", "wizard", "agents", "people", "general",
+    "account", "login", "setup", "health",
+)  # fmt: skip
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    for noun in NOUNS:
+        app.register_blueprint(importlib.import_module(f"webapp.routes.{noun}").bp)
+    app.register_error_handler(Refused, refused)
+    app.register_error_handler(CSRFError, stale_form)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, our_fault)
+
+
+def refused(error: Refused) -> Response:
+    return _answer(error, error.status, {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {})
+
+
+def stale_form(error: CSRFError) -> Response:
+    words = Refused("This form is out of date.", why="The page was open for long, or you signed in again meanwhile.",
+                    next_step="Reload the page and try again.")  # fmt: skip
+    return _answer(words, 400)
+
+
+def http_error(error: HTTPException) -> Response:
+    code = error.code or 500
+    if code < 400:
+        return make_response(error.get_response())
+    if code == 404:
+        return _answer(NotFound("There is no such page.", next_step="Go to Home and start from there."), 404)
+    if code == 405:
+        return _answer(Refused("This address takes another kind of request."), 405)
+    return _answer(Refused(error.name + "."), code)
+
+
+def our_fault(error: Exception) -> Response:
+    """The person gets a number, the log gets the story under the same number."""
+    number = secrets.token_hex(4)
+    log.exception("request failed, shown as %s", number)
+    words = Refused(
+        "Something went wrong inside Gatehouse.", why="This is our fault, not yours.",
+        next_step=f"Try again. If it stays, look for {number} in the server's log.",
+    )  # fmt: skip
+    return _answer(words, 500)
+
+
+def _answer(error: Refused, status: int, headers: dict[str, str] | None = None) -> Response:
+    template = "errors/_notice.html" if is_htmx() else "errors/page.html"
+    response = make_response(render_template(template, error=error, status=status), status)
+    response.headers.update(headers or {})
+    if is_htmx():
+        response.headers["HX-Retarget"] = "#notice"
+        response.headers["HX-Reswap"] = "innerHTML"
+    return response

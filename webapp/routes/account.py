@@ -1,0 +1,55 @@
+"""One's own account: name, password, where one is signed in."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.errors import InvalidInput
+from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit
+from webapp.routes.replies import leave_for, page
+from webapp.services import accounts
+from webapp.store.models import Session
+
+bp = Blueprint("account", __name__, url_prefix="/account")
+
+
+@bp.get("")
+@allow("viewer")
+def show() -> ResponseReturnValue:
+    return _page()
+
+
+@bp.post("/name")
+@allow("viewer")
+def rename() -> ResponseReturnValue:
+    accounts.rename(current_user(), request.form.get("name", ""), current_actor())
+    flash("Your name is saved.")
+    return leave_for(url_for(".show"))
+
+
+@bp.post("/password")
+@allow("viewer")
+def change_password() -> ResponseReturnValue:
+    form = request.form
+    try:
+        accounts.change_password(
+            current_user(), form.get("old", ""), form.get("password", ""), current_actor(), login_limit()
+        )
+    except InvalidInput as error:
+        return _page(status=error.status, error=error)
+    flash("Your password is changed. Sign in with the new one.")
+    return leave_for(url_for("login.show"))
+
+
+@bp.post("/sessions/<int:session_id>/end")
+@allow("viewer")
+def end_session(session_id: int) -> ResponseReturnValue:
+    accounts.end_session(accounts.own_session(session_id, current_user()), current_actor())
+    flash("That session is signed out.")
+    return leave_for(url_for(".show"))
+
+
+def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
+    sessions = Session.select().where(Session.user == current_user()).order_by(Session.seen_at.desc())
+    return page("account/show.html", status=status, error=error, sessions=sessions, this=current_session())

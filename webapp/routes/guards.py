@@ -1,0 +1,150 @@
+"""Who may come in: the session behind the cookie, the role a view asks for, and where a request came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from config import Config
+from webapp.errors import Forbidden
+from webapp.routes.replies import leave_for
+from webapp.services import accounts
+from webapp.services.audit import Actor
+from webapp.services.throttle import Limit
+from webapp.store.models import Session, User, database
+
+View = TypeVar("View", bound=Callable[..., Any])
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+ANYONE = "anyone"
+
+
+def allow(role: str) -> Callable[[View], View]:
+    """Says who may use a view: viewer, technician, admin, or anyone. A view that says nothing is closed."""
+
+    def mark(view: View) -> View:
+        view.allowed_role = role  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def allowed_role(app: Flask, endpoint: str) -> str | None:
+    if endpoint == "static":
+        return ANYONE
+    return getattr(app.view_functions[endpoint], "allowed_role", None)
+
+
+def settings() -> Config:
+    config: Config = current_app.extensions["gatehouse"]
+    return config
+
+
+def login_limit() -> Limit:
+    return Limit(settings().login_tries, settings().login_window)
+
+
+def current_session() -> Session | None:
+    session: Session | None = g.get("session_row")
+    return session
+
+
+def current_user() -> User:
+    session = current_session()
+    if session is None:
+        raise Forbidden("You are not signed in.")
+    return session.user  # type: ignore[no-any-return]
+
+
+def current_actor() -> Actor:
+    user = current_user()
+    return Actor("user", user.email, user.id, user.role, request.remote_addr or "")
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(open_database)
+    app.before_request(refuse_cross_site)
+    app.before_request(check_role)
+    app.teardown_request(close_database)
+
+
+def open_database() -> None:
+    database.connect(reuse_if_open=True)
+
+
+def close_database(error: BaseException | None) -> None:
+    if not database.is_closed() and not current_app.testing:
+        database.close()
+
+
+def refuse_cross_site() -> None:
+    """The rule of Go's http.CrossOriginProtection: browsers say where a request comes from.
+
+    `Sec-Fetch-Site` where it is sent (https and localhost); else `Origin` must be our own host. A request with
+    neither comes from no browser and goes on to the token in the form.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        same = site in ("same-origin", "none")
+    else:
+        same = origin is None or urlsplit(origin).netloc == request.host
+    if not same:
+        raise Forbidden(
+            "This request came from another site and was refused.",
+            next_step="Open the page in Gatehouse itself and try again.",
+        )
+
+
+def check_role() -> ResponseReturnValue | None:
+    """Deny by default. Runs before every view, fragments included."""
+    if request.endpoint is None:
+        return None
+    role = allowed_role(current_app._get_current_object(), request.endpoint)  # type: ignore[attr-defined]
+    g.session_row = _session_of_cookie() if request.endpoint != "static" else None
+    if role == ANYONE:
+        return None
+    if role is None:
+        raise Forbidden("Nobody may use this page.")
+    if not accounts.is_set_up():
+        return redirect(url_for("setup.show"), 303)
+    if g.session_row is None:
+        return _to_sign_in()
+    accounts.needs(current_actor(), role)
+    return None
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    back = request.full_path.rstrip("?") if request.method == "GET" and not request.headers.get("HX-Request") else None
+    return leave_for(url_for("login.show", next=back if back != "/" else None))
+
+
+# --- the cookie
+
+
+def cookie_name() -> str:
+    """`__Host-` needs Secure, and Secure cookies are dropped on plain http: on LAN names by every browser, on
+    localhost by Safari and by programs. So the strong name is for https only."""
+    return "__Host-sid" if request.is_secure else "sid"
+
+
+def set_cookie(response: Response, token: str) -> None:
+    days = settings().session_days
+    response.set_cookie(
+        cookie_name(), token, max_age=days * 86400, httponly=True, secure=request.is_secure, samesite="Lax", path="/"
+    )
+
+
+def drop_cookie(response: Response) -> None:
+    response.delete_cookie(cookie_name(), httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+
+
+def _session_of_cookie() -> Session | None:
+    token = request.cookies.get(cookie_name())
+    if not token:
+        return None
+    return accounts.session_for(token, idle_hours=settings().session_idle_hours, days=settings().session_days)

@@ -1,0 +1,30 @@
+"""What every page knows: who looks at it, how many calls wait, and the filters its words need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, request
+
+from webapp.routes.guards import current_session, settings
+from webapp.services import times, visible
+from webapp.store.models import Approval
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def init_app(app: Flask) -> None:
+    app.context_processor(context)
+    app.add_template_filter(visible.reveal, "reveal")
+    app.add_template_filter(times.relative, "relative")
+    app.add_template_filter(times.absolute, "absolute")
+
+
+def context() -> dict[str, Any]:
+    session = current_session()
+    return {
+        "current_user": session.user if session else None,
+        "waiting_count": Approval.waiting().count() if session else 0,
+        "insecure": not request.is_secure and request.host.rsplit(":", 1)[0] not in LOOPBACK,
+        "config_address": settings().address,
+    }

@@ -1,0 +1,82 @@
+"""Settings → People: who may sign in, and as what."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.errors import InvalidInput
+from webapp.routes.guards import allow, current_actor
+from webapp.routes.replies import leave_for, page
+from webapp.services import accounts
+from webapp.store.models import User
+
+bp = Blueprint("people", __name__, url_prefix="/settings/people")
+
+
+@bp.get("")
+@allow("admin")
+def index() -> ResponseReturnValue:
+    return _page()
+
+
+@bp.post("")
+@allow("admin")
+def create() -> ResponseReturnValue:
+    form = request.form
+    try:
+        user = accounts.create_user(
+            form.get("email", ""), form.get("name", ""), form.get("password", ""), form.get("role", ""), current_actor()
+        )
+    except InvalidInput as error:
+        return _page(status=error.status, error=error)
+    flash(f"{user.email} can sign in now. Tell them the password in person.")
+    return leave_for(url_for(".index"))
+
+
+@bp.get("/<int:user_id>")
+@allow("admin")
+def show(user_id: int) -> ResponseReturnValue:
+    return page("people/show.html", person=accounts.get_user(user_id), roles=accounts.ROLES)
+
+
+@bp.post("/<int:user_id>/role")
+@allow("admin")
+def set_role(user_id: int) -> ResponseReturnValue:
+    accounts.set_role(accounts.get_user(user_id), request.form.get("role", ""), current_actor())
+    flash("The role is changed. They are signed out and can sign in again.")
+    return leave_for(url_for(".show", user_id=user_id))
+
+
+@bp.post("/<int:user_id>/state")
+@allow("admin")
+def set_state(user_id: int) -> ResponseReturnValue:
+    disabled = request.form.get("state") == "disabled"
+    accounts.set_disabled(accounts.get_user(user_id), disabled, current_actor())
+    flash("Disabled and signed out." if disabled else "Enabled: they can sign in again.")
+    return leave_for(url_for(".show", user_id=user_id))
+
+
+@bp.post("/<int:user_id>/password")
+@allow("admin")
+def reset_password(user_id: int) -> ResponseReturnValue:
+    person = accounts.get_user(user_id)
+    try:
+        accounts.reset_password(person, request.form.get("password", ""), current_actor())
+    except InvalidInput as error:
+        return page("people/show.html", status=error.status, error=error, person=person, roles=accounts.ROLES)
+    flash("The password is set. They are signed out everywhere.")
+    return leave_for(url_for(".show", user_id=user_id))
+
+
+@bp.post("/<int:user_id>/sessions/end")
+@allow("admin")
+def end_sessions(user_id: int) -> ResponseReturnValue:
+    accounts.end_all_sessions(accounts.get_user(user_id), current_actor())
+    flash("They are signed out everywhere.")
+    return leave_for(url_for(".show", user_id=user_id))
+
+
+def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
+    people = User.select().order_by(User.disabled_at.is_null(False), User.email)
+    return page("people/index.html", status=status, error=error, people=people, roles=accounts.ROLES, typed=request.form)

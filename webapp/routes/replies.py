@@ -1,0 +1,27 @@
+"""The shapes of an answer: a page, a fragment of one, or "go there"."""
+
+from __future__ import annotations
+
+from flask import make_response, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from htmx_flask import make_response as htmx_response
+
+
+def is_htmx() -> bool:
+    return bool(request.htmx)  # type: ignore[attr-defined]
+
+
+def page(template: str, *, status: int = 200, **context: object) -> ResponseReturnValue:
+    return make_response(render_template(template, **context), status)
+
+
+def fragment(template: str, *, otherwise: str, status: int = 200, **context: object) -> ResponseReturnValue:
+    """The changed piece of the page for htmx; a redirect for everyone else."""
+    if is_htmx():
+        return make_response(render_template(template, **context), status)
+    return redirect(otherwise, 303)
+
+
+def leave_for(url: str) -> ResponseReturnValue:
+    """Go to another page. fetch() may not follow a redirect off-site, so htmx is told the place."""
+    return htmx_response("", 204, redirect=url) if is_htmx() else redirect(url, 303)

@@ -1,0 +1,294 @@
+"""People: who they are, how they sign in, what their role lets them do."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+
+from webapp.errors import Forbidden, InvalidInput, NotFound, Refused, Stale
+from webapp.services import audit, throttle
+from webapp.services.audit import Actor
+from webapp.services.throttle import Limit
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import Session, User
+
+ROLES = ("viewer", "technician", "admin")
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
+SEEN_EVERY = timedelta(minutes=1)
+SETUP_CODE_FILE = "setup-code"
+ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # nothing that is misread
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+COMMON = {"password", "qwertyuiop", "letmein", "welcome", "administrator", "iloveyou", "changeme", "gatehouse"}
+
+# OWASP's smaller argon2id setting: two sign-ins at once must not take a small box's memory.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_two_at_once = threading.Semaphore(2)
+_nobody = _hasher.hash(secrets.token_urlsafe())
+
+
+class WrongCredentials(Refused):
+    """The same words for an unknown account, a wrong password and a disabled account."""
+
+    status = 401
+
+
+def needs(actor: Actor, role: str) -> None:
+    """Raises Forbidden unless the actor has at least this role."""
+    if actor.kind in ("system", "command"):
+        return
+    if actor.role not in ROLES or ROLES.index(actor.role) < ROLES.index(role):
+        raise Forbidden(
+            f"This needs the role {role}.",
+            why=f"You are signed in as {actor.role or 'nobody'}.",
+            next_step="Ask an admin to do it, or to change your role.",
+        )
+
+
+# --- first run
+
+
+def is_set_up() -> bool:
+    return bool(User.select().exists())
+
+
+def setup_code(data: Path) -> str | None:
+    """The one-time code that makes the first admin; None once there is an account."""
+    if is_set_up():
+        return None
+    path = data / SETUP_CODE_FILE
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with open(handle, "w") as file:
+        file.write("-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(4)))
+    return path.read_text().strip()
+
+
+def make_first_admin(data: Path, code: str, email: str, name: str, password: str, ip: str, limit: Limit) -> User:
+    """Closes for ever behind the first admin: raises NotFound from then on."""
+    expected = setup_code(data)
+    if expected is None:
+        raise NotFound("Set-up is done already.", next_step="Sign in.")
+    throttle.count(f"setup {throttle.network(ip)}", limit)
+    if not hmac.compare_digest(_plain(code), _plain(expected)):
+        raise InvalidInput(
+            "This is not the set-up code.", field="code",
+            next_step="It was printed when Gatehouse started; “flask --app webapp setup-code” prints it again.",
+        )  # fmt: skip
+    values = _checked(email, name, password, "admin")
+    hashed = _hash(password)
+    with writing():
+        if is_set_up():
+            raise NotFound("Set-up is done already.", next_step="Sign in.")
+        user = User.create(**values, password_hash=hashed)
+        audit.record("user.added", Actor("user", user.email, user.id, "admin", ip), details={"email": user.email,
+                     "role": "admin", "first": True}, agents_notice=False)  # fmt: skip
+    (data / SETUP_CODE_FILE).unlink(missing_ok=True)
+    return user
+
+
+def _plain(code: str) -> bytes:
+    return re.sub(r"[^A-Z0-9]", "", code.upper()).encode()
+
+
+# --- people
+
+
+def create_user(email: str, name: str, password: str, role: str, actor: Actor) -> User:
+    needs(actor, "admin")
+    values = _checked(email, name, password, role)
+    hashed = _hash(password)
+    with writing():
+        if User.get_or_none(User.email == values["email"]):
+            raise InvalidInput(f"{values['email']} has an account already.", field="email")
+        user: User = User.create(**values, password_hash=hashed)
+        audit.record("user.added", actor, details={"email": user.email, "role": role}, agents_notice=False)
+    return user
+
+
+def get_user(user_id: int) -> User:
+    user: User | None = User.get_or_none(User.id == user_id)
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
+def set_role(user: User, role: str, actor: Actor) -> None:
+    needs(actor, "admin")
+    if role not in ROLES:
+        raise InvalidInput("A role is viewer, technician or admin.", field="role")
+    with writing():
+        _keep_an_admin(user, still_admin=role == "admin")
+        User.update(role=role).where(User.id == user.id).execute()
+        _end_sessions(user)
+        audit.record("user.role", actor, details={"email": user.email, "from": user.role, "to": role},
+                     agents_notice=False)  # fmt: skip
+
+
+def set_disabled(user: User, disabled: bool, actor: Actor) -> None:
+    needs(actor, "admin")
+    with writing():
+        _keep_an_admin(user, still_admin=not disabled)
+        User.update(disabled_at=now() if disabled else None).where(User.id == user.id).execute()
+        _end_sessions(user)
+        action = "user.disabled" if disabled else "user.enabled"
+        audit.record(action, actor, details={"email": user.email}, agents_notice=False)
+
+
+def rename(user: User, name: str, actor: Actor) -> None:
+    with writing():
+        User.update(name=name.strip()[:100]).where(User.id == user.id).execute()
+        audit.record("user.renamed", actor, details={"email": user.email, "name": name.strip()[:100]}, agents_notice=False)
+
+
+def change_password(user: User, old: str, new: str, actor: Actor, limit: Limit) -> None:
+    """Own password; every session of the account ends, this one too."""
+    throttle.count(f"password {user.id}", limit)
+    if not _matches(user.password_hash, old):
+        raise InvalidInput("That is not your present password.", field="old")
+    _set_password(user, new, actor)
+
+
+def reset_password(user: User, new: str, actor: Actor) -> None:
+    """Somebody else's password, by an admin."""
+    needs(actor, "admin")
+    _set_password(user, new, actor)
+
+
+def _set_password(user: User, new: str, actor: Actor) -> None:
+    _check_password(new, user.email, user.name)
+    hashed = _hash(new)
+    with writing():
+        User.update(password_hash=hashed).where(User.id == user.id).execute()
+        _end_sessions(user)
+        audit.record("user.password", actor, details={"email": user.email}, agents_notice=False)
+
+
+def _keep_an_admin(user: User, *, still_admin: bool) -> None:
+    """Nobody can lock everybody out. In the caller's transaction."""
+    if not still_admin and not User.active_admins().where(User.id != user.id).exists() and user.role == "admin":
+        raise Stale(
+            f"{user.email} is the only admin left.", next_step="Make somebody else an admin first."
+        )
+
+
+def _checked(email: str, name: str, password: str, role: str) -> dict[str, str]:
+    email = email.strip().lower()
+    if not EMAIL.fullmatch(email):
+        raise InvalidInput("This is not an e-mail address.", field="email")
+    if role not in ROLES:
+        raise InvalidInput("A role is viewer, technician or admin.", field="role")
+    _check_password(password, email, name)
+    return {"email": email, "name": name.strip()[:100], "role": role}
+
+
+def _check_password(password: str, email: str, name: str) -> None:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise InvalidInput(
+            f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.", field="password",
+            next_step="A few unrelated words make a good one.",
+        )  # fmt: skip
+    low = password.lower()
+    letters = re.sub(r"[^a-z]", "", low)
+    if letters in COMMON or len(set(low)) < 5 or low in (email, name.lower(), email.split("@")[0]):
+        raise InvalidInput("This password is too easy to guess.", field="password")
+
+
+# --- signing in
+
+
+def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> str:
+    """A new session's token for the cookie. Raises WrongCredentials or TooMany."""
+    email = email.strip().lower()[:255]
+    account, network = f"login {email}", f"login from {throttle.network(ip)}"
+    throttle.check(account, limit)
+    throttle.check(network, limit.times(5))
+    user: User | None = User.get_or_none(User.email == email)
+    right = _matches(user.password_hash if user else _nobody, password)
+    if user is None or not right or user.disabled_at:
+        throttle.add(account, limit)
+        throttle.add(network, limit)
+        with writing():
+            audit.record("session.refused", Actor("user", email[:100] or "nobody", ip=ip), outcome="refused",
+                         agents_notice=False)  # fmt: skip
+        raise WrongCredentials("The e-mail address or the password is wrong.")
+    return _start_session(user, ip, browser, account)
+
+
+def start_session(user: User, ip: str, browser: str) -> str:
+    return _start_session(user, ip, browser, f"login {user.email}")
+
+
+def _start_session(user: User, ip: str, browser: str, bucket: str) -> str:
+    token = secrets.token_urlsafe(32)
+    with writing():
+        throttle.clear(bucket)
+        Session.create(token_hash=_token_hash(token), user=user, ip=ip, browser=browser[:200])
+        audit.record("session.started", Actor("user", user.email, user.id, user.role, ip), agents_notice=False)
+    return token
+
+
+def session_for(token: str, *, idle_hours: int, days: int) -> Session | None:
+    """The live session of this cookie. `seen_at` is written at most once a minute."""
+    found: Session | None = (
+        Session.select(Session, User).join(User).where(Session.token_hash == _token_hash(token)).first()
+    )
+    moment = now()
+    if found is None or found.user.disabled_at:
+        return None
+    if moment - found.seen_at > timedelta(hours=idle_hours) or moment - found.created_at > timedelta(days=days):
+        return None
+    if moment - found.seen_at > SEEN_EVERY:
+        Session.update(seen_at=moment).where(Session.id == found.id).execute()
+    return found
+
+
+def end_session(session: Session, actor: Actor) -> None:
+    with writing():
+        Session.delete().where(Session.id == session.id).execute()
+        audit.record("session.ended", actor, details={"of": session.user.email}, agents_notice=False)
+
+
+def end_all_sessions(user: User, actor: Actor) -> None:
+    with writing():
+        _end_sessions(user)
+        audit.record("session.all_ended", actor, details={"of": user.email}, agents_notice=False)
+
+
+def own_session(session_id: int, user: User) -> Session:
+    session: Session | None = Session.get_or_none(Session.id == session_id, Session.user == user)
+    if session is None:
+        raise NotFound("This session has ended already.")
+    return session
+
+
+def _end_sessions(user: User) -> None:
+    Session.delete().where(Session.user == user).execute()
+
+
+def _token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _hash(password: str) -> str:
+    with _two_at_once:
+        return _hasher.hash(password)
+
+
+def _matches(hashed: str, password: str) -> bool:
+    with _two_at_once:
+        try:
+            return _hasher.verify(hashed, password)
+        except VerificationError:
+            return False
