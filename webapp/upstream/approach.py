@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime
-from ssl import cert_time_to_seconds
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from webapp.errors import EgressDenied
+from webapp.errors import EgressDenied, Unreachable
 from webapp.upstream.addresses import plain, standing
 from webapp.upstream.exchange import shown_url
 from webapp.upstream.findings import Finding
 from webapp.upstream.visit import Visit
 
 DAYS_TO_WARN = 14
+_PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
 async def approach(visit: Visit) -> None:
     _tidy(visit)
-    await _resolve(visit)
-    await _encrypt(visit)
+    addresses = await _resolve(visit)
+    await _encrypt(
+        visit, in_own_network=all(standing(plain(address)).kind == "private" for address in addresses)
+    )
 
 
 def _tidy(visit: Visit) -> None:
@@ -36,7 +39,7 @@ def _tidy(visit: Visit) -> None:
     visit.url = visit.url.partition("#")[0]
 
 
-async def _resolve(visit: Visit) -> None:
+async def _resolve(visit: Visit) -> list[str]:
     cleartext_refused: EgressDenied | None = None
     try:
         visit.egress.check_url(visit.url)
@@ -51,9 +54,10 @@ async def _resolve(visit: Visit) -> None:
     kind = standing(plain(addresses[0])).words or "a public address"
     shown = f"{host} is {kind}." if addresses[0] == host else f"{host} is {addresses[0]}, {kind}."
     visit.say("address", "ok", shown, seen=", ".join(addresses))
+    return addresses
 
 
-async def _without_cleartext(visit: Visit, refused: EgressDenied, addresses: list[str]) -> None:
+async def _without_cleartext(visit: Visit, refused: EgressDenied, addresses: list[str]) -> list[str]:
     """http:// is for one's own network, when an admin says so. Elsewhere the same host is tried with https://."""
     if any(standing(plain(address)).kind == "private" for address in addresses):
         raise EgressDenied(
@@ -67,10 +71,10 @@ async def _without_cleartext(visit: Visit, refused: EgressDenied, addresses: lis
     parts = urlsplit(visit.url)
     visit.url = urlunsplit(parts._replace(scheme="https", netloc=parts.netloc.removesuffix(":80")))
     visit.say("address", "note", "The address began with http://; it was tried with https:// instead.")
-    await _resolve(visit)
+    return await _resolve(visit)
 
 
-async def _encrypt(visit: Visit) -> None:
+async def _encrypt(visit: Visit, *, in_own_network: bool) -> None:
     if urlsplit(visit.url).scheme != "https":
         visit.say(
             "tls",
@@ -80,7 +84,12 @@ async def _encrypt(visit: Visit) -> None:
         )
         return
     host, port = _place(visit.url)
-    _, writer = await visit.egress.open_connection(host, port, ssl=True, timeout=visit.seconds)
+    try:
+        _, writer = await visit.egress.open_connection(host, port, ssl=True, timeout=visit.seconds)
+    except Unreachable as error:
+        if in_own_network and _is_plain_http(error):
+            visit.way_out = f"http{visit.url.removeprefix('https')}"
+        raise
     try:
         certificate = writer.get_extra_info("ssl_object").getpeercert()
     finally:
@@ -88,8 +97,13 @@ async def _encrypt(visit: Visit) -> None:
     visit.add(_validity(certificate))
 
 
+def _is_plain_http(error: Unreachable) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, ssl.SSLError) and cause.reason in _PLAIN_HTTP
+
+
 def _validity(certificate: dict[str, Any]) -> Finding:
-    until = datetime.fromtimestamp(cert_time_to_seconds(certificate["notAfter"]), UTC)
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
     days = (until - datetime.now(UTC)).days
     day = f"{until.day} {until:%B %Y}"
     if days < DAYS_TO_WARN:

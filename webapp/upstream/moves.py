@@ -27,7 +27,8 @@ async def follow(visit: Visit, reply: Reply) -> None:
     """Inside the origin where the method is kept, and from http:// to https:// of the same host."""
     here = httpx2.URL(visit.url)
     there = _target(here, reply)
-    if there == here:
+    visit.been_at.add(str(here))
+    if str(there) in visit.been_at:
         raise in_a_circle()
     same_origin = origin_of(str(there)) == origin_of(str(here))
     encrypts = (here.scheme, there.scheme) == ("http", "https") and here.host == there.host

@@ -57,7 +57,7 @@ async def _look(visit: Visit) -> Verdict:
     except EgressDenied as error:
         return _denied(visit, error)
     except Unreachable as error:
-        visit.add(problem(error, seen=shown_url(visit.url)))
+        visit.add(problem(error, seen=shown_url(visit.url), suggestion=visit.way_out))
         return visit.verdict("unreachable")
     except UpstreamError as error:
         visit.add(problem(error, seen=shown_url(visit.url)))

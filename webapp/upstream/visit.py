@@ -16,7 +16,7 @@ from webapp.upstream.findings import Finding, Kind, Report, State, Step, Verdict
 class Visit:
     """`url` changes when the server has moved. `headers` are credentials to try. `seconds` bound each step.
 
-    `reached` is what is already certain, should the time run out.
+    `reached` is what is already certain, should the time run out. `way_out` is a URL to try instead.
     """
 
     url: str
@@ -27,6 +27,8 @@ class Visit:
     report: Report
     findings: list[Finding] = field(default_factory=list)
     reached: Verdict | None = None
+    been_at: set[str] = field(default_factory=set)
+    way_out: str = ""
 
     @property
     def discovery(self) -> Discovery:
