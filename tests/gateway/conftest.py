@@ -1,0 +1,43 @@
+"""One Gatehouse with the practice server behind it, for all tests of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from config import Config
+from tests.house import PASSWORD, House, served
+from webapp.practice import create_app as practice_app
+
+
+@pytest.fixture(scope="module")
+def practice() -> Iterator[str]:
+    with served(practice_app()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def house(practice: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Connected to the practice server's open door as `desk`; calls wait 2 seconds for their approval."""
+    from webapp.asgi import program
+
+    data: Path = tmp_path_factory.mktemp("gateway") / "data"
+    with served(program(Config(data=data, hold_seconds=2.0))) as url:
+        house = House(url, data, {"GATEHOUSE_DATA": str(data), "HOLD_SECONDS": "2"})
+        house.run("create-user", "ann@example.com", "--role", "admin", "--name", "Ann", stdin=PASSWORD + "\n")
+        house.run("add-server", f"{practice}/open/mcp", "--name", "desk", "--allow-private")
+        yield house
+
+
+@pytest.fixture(scope="module")
+def key(house: House) -> str:
+    return house.agent("claude")
+
+
+@pytest.fixture(autouse=True)
+def clean_desk(practice: str) -> None:
+    reply = httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False)
+    assert reply.status_code == 303

@@ -1,0 +1,129 @@
+"""The door itself: keys, hosts, origins, odd bodies. Refusals are as exact as answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.house import House
+
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+MODERN: dict[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+@pytest.mark.parametrize("authorization", [
+    None, "", "Bearer", "Bearer ", "Bearer garbage", "Bearer gh_12345678", "Basic Z2g6eA==", "bearer  {key}",
+    "Bearer {key}x", "Bearer {short}", "{key}", "Token {key}", "Bearer {key} {key}", "Bearer ünï",
+])  # fmt: skip
+def test_anything_but_a_whole_key_is_401(house: House, key: str, authorization: str | None) -> None:
+    headers: dict[str, Any] = {}
+    if authorization is not None:
+        headers["authorization"] = authorization.format(key=key, short=key[:-1]).encode("latin-1")
+    for method in ("ping", "initialize", "tools/list", "tools/call"):
+        reply = httpx2.post(
+            f"{house.url}/mcp", json=PING | {"method": method}, headers=headers, trust_env=False
+        )
+        assert reply.status_code == 401
+        assert reply.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_browser_session_is_no_key(house: House) -> None:
+    with house.browser() as http:
+        assert http.get("/").status_code == 200
+        assert http.post("/mcp", json=PING).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "gatehouse@evil.test", "[::2]:8000"])
+def test_a_foreign_host_is_refused(house: House, key: str, host: str) -> None:
+    assert house.post(PING, key, host=host).status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["https://evil.test", "null", "http://127.0.0.1:1"])
+def test_a_foreign_origin_is_refused(house: House, key: str, origin: str) -> None:
+    assert house.post(PING, key, origin=origin).status_code == 403
+
+
+def test_our_own_origin_passes(house: House, key: str) -> None:
+    assert house.post(PING, key, origin=house.url).json()["result"] == {}
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD"])
+def test_only_post_is_served(house: House, key: str, method: str) -> None:
+    reply = httpx2.request(method, f"{house.url}/mcp", headers={"authorization": f"Bearer {key}"}, trust_env=False)
+    assert reply.status_code == 405 and reply.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(("body", "code"), [
+    (b"", -32700), (b"{", -32700), (b"\xff\xfe", -32700), (b"[" * 100_000, -32700), (b'{"a": NaN}', -32700),
+    (b"[]", -32600), (b'"x"', -32600), (b"{}", -32600), (b'{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600),
+    (b'{"jsonrpc":"2.0","id":1}', -32600), (b'{"jsonrpc":"2.0","id":true,"method":"ping"}', -32600),
+    (b'{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600), (b'{"jsonrpc":"2.0","id":1,"method":5}', -32600),
+    (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600),
+])  # fmt: skip
+def test_odd_bodies_get_a_json_rpc_error(house: House, key: str, body: bytes, code: int) -> None:
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    reply = httpx2.post(f"{house.url}/mcp", content=body, headers=headers, trust_env=False)
+    assert reply.status_code == 400 and reply.json()["error"]["code"] == code
+
+
+def test_a_body_over_the_limit_is_413(house: House, key: str) -> None:
+    reply = house.post(PING | {"params": {"x": "y" * 5_000_000}}, key)
+    assert reply.status_code == 413
+
+
+def test_notifications_are_taken_in_silence(house: House, key: str) -> None:
+    reply = house.post({"jsonrpc": "2.0", "method": "notifications/initialized"}, key)
+    assert reply.status_code == 202 and reply.content == b""
+
+
+def test_initialize_answers_the_version_asked_for_or_the_newest(house: House, key: str) -> None:
+    def negotiated(version: str) -> str:
+        params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+        return str(house.post(message, key).json()["result"]["protocolVersion"])
+
+    assert negotiated("2025-03-26") == "2025-03-26"
+    assert negotiated("1999-01-01") == "2025-11-25"
+
+
+def test_unknown_methods_are_named(house: House, key: str) -> None:
+    assert house.post(PING | {"method": "resources/list"}, key).json()["error"]["code"] == -32601
+
+
+def test_modern_headers_and_body_must_agree(house: House, key: str) -> None:
+    message = PING | {"method": "tools/list", "params": {"_meta": MODERN}}
+    good = {"mcp_protocol_version": "2026-07-28", "mcp_method": "tools/list"}
+    assert house.post(message, key, **good).json()["result"]["cacheScope"] == "private"
+    wrong = house.post(message, key, **good | {"mcp_method": "tools/call"})
+    assert wrong.status_code == 400 and wrong.json()["error"]["code"] == -32020
+    unknown = house.post(message, key, mcp_protocol_version="2031-01-01", mcp_method="tools/list")
+    assert unknown.status_code == 400
+
+
+@pytest.mark.parametrize("params", [
+    {"name": 5}, {"name": None}, {}, {"name": "desk__list_tickets", "arguments": []}, {"name": "x" * 100_000},
+    {"name": "desk__list_tickets", "arguments": "no"}, {"name": "<script>alert(1)</script>\r\n"},
+])  # fmt: skip
+def test_odd_calls_are_refused(house: House, key: str, params: dict[str, Any]) -> None:
+    reply = house.post(PING | {"method": "tools/call", "params": params}, key)
+    assert reply.json()["error"]["code"] == -32602 and len(reply.content) < 1000
+
+
+def test_params_that_are_no_object_harm_nothing(house: House, key: str) -> None:
+    assert house.post(PING | {"params": [1, 2]}, key).json()["result"] == {}
+
+
+def test_nothing_of_the_caller_goes_upstream(house: House, key: str, practice: str) -> None:
+    """Twenty odd headers in, none of them out: the server sees only ours."""
+    odd = {
+        "x_upstream_authorization": "Bearer stolen", "cookie": "sid=1", "x_forwarded_for": "9.9.9.9",
+        "mcp_session_id": "stolen", "x_api_key": "stolen",
+    }  # fmt: skip
+    params = {"name": "desk__list_tickets", "arguments": {}}
+    reply = house.post(PING | {"method": "tools/call", "params": params}, key, **odd)
+    assert "result" in reply.json()

@@ -1,0 +1,117 @@
+"""A whole Gatehouse for a test: the real program on a loopback port, a real MCP client, the real commands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class House:
+    """`url` is where the program listens. Everything is done from outside: HTTP, MCP, the command line."""
+
+    url: str
+    data: Path
+    env: dict[str, str]
+
+    def run(self, *arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`flask --app webapp …` in a process of its own."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "webapp", *arguments],
+            cwd=ROOT, env=os.environ | self.env, input=stdin, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"{arguments} failed: {done.stderr}")
+        return done
+
+    def listed(self, *arguments: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.run(*arguments, "--json").stdout)
+        return rows
+
+    def agent(self, name: str, *options: str) -> str:
+        return self.run("create-agent", name, *options).stdout.strip()
+
+    @contextlib.asynccontextmanager
+    async def client(self, key: str, *, path: str = "/mcp", mode: str = "legacy") -> AsyncIterator[Client]:
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+            transport = streamable_http_client(self.url + path, http_client=http)
+            async with Client(transport, mode=mode) as client:
+                yield client
+
+    def post(self, message: object, key: str | None, **headers: str) -> httpx2.Response:
+        sent = {"accept": "application/json, text/event-stream"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        if key is not None:
+            sent["authorization"] = f"Bearer {key}"
+        return httpx2.post(f"{self.url}/mcp", json=message, headers=sent, timeout=30, trust_env=False)
+
+    def call(self, key: str, name: str, arguments: dict[str, Any] | None = None, id: int = 1) -> dict[str, Any]:
+        """One tools/call, raw: the JSON-RPC answer."""
+        params = {"name": name, "arguments": arguments or {}}
+        reply = self.post({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}, key)
+        return last_message(reply)
+
+    def browser(self, email: str = "ann@example.com") -> httpx2.Client:
+        """A signed-in browser without JavaScript."""
+        http = httpx2.Client(
+            base_url=self.url, headers={"Origin": self.url}, follow_redirects=True, timeout=30, trust_env=False
+        )
+        page = http.get("/login")
+        http.post("/login", data={"email": email, "password": PASSWORD, "csrf_token": token_in(page.text)})
+        return http
+
+
+def last_message(reply: httpx2.Response) -> dict[str, Any]:
+    """The answer, whether it came as JSON or as the last server-sent event."""
+    if reply.headers.get("content-type", "").startswith("text/event-stream"):
+        data = [line[5:] for line in reply.text.splitlines() if line.startswith("data:")]
+        message: dict[str, Any] = json.loads(data[-1])
+    else:
+        message = reply.json()
+    return message
+
+
+def token_in(html: str) -> str:
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', html)
+    assert found, "the page has no form with a token"
+    return found.group(1)
+
+
+@contextlib.contextmanager
+def served(app: Any) -> Iterator[str]:
+    """An ASGI app on a free loopback port, in a thread; yields its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def text_of(answer: dict[str, Any]) -> str:
+    """The first text of a tools/call answer."""
+    text: str = answer["result"]["content"][0]["text"]
+    return text
