@@ -65,6 +65,8 @@ def _parsed(text: str) -> httpx2.URL:
             "The address has a user name or password in it.",
             "Leave it out here. The sign-in comes in a later step, where it is kept sealed.",
         )
+    if url.port is not None and not 0 < url.port < 65536:
+        raise _refusal("This is not an address: there is no such port.", EXAMPLE)
     if not url.host:
         raise _refusal("The address has no host.", EXAMPLE)
     return url

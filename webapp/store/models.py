@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import (
@@ -268,7 +268,7 @@ class Entry(Table):
     """The log: every call and every change, append-only, each row chained to the one before.
 
     `kind`: call or change. `outcome` of a call: ok · tool_error · refused · waiting · denied · expired ·
-    failed · unknown; of a change: ok or refused.
+    failed · cancelled · unknown; of a change: ok or refused.
     """
 
     id = AutoField()
@@ -288,7 +288,42 @@ class Entry(Table):
     digest = BlobField()
 
     class Meta:
-        indexes = ((("kind", "id"), False), (("tool", "id"), False), (("actor", "id"), False))
+        indexes = ((("kind", "at"), False), (("tool", "id"), False), (("actor", "id"), False))
+
+    @classmethod
+    def newest(
+        cls,
+        exact: dict[str, str],
+        *,
+        text: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int = 0,
+    ) -> ModelSelect:
+        """Rows whose columns equal `exact`, newest first; `before` is an id to go on from."""
+        query = cls.select().order_by(cls.id.desc())
+        for name, value in exact.items():
+            query = query.where(getattr(cls, name) == value)
+        if text:
+            query = query.where(cls.tool.contains(text) | cls.actor.contains(text) | cls.details.contains(text))
+        if since:
+            query = query.where(cls.at >= since)
+        if until:
+            query = query.where(cls.at < until)
+        return query.where(cls.id < before) if before else query
+
+    @classmethod
+    def outcomes_since(cls, moment: datetime) -> dict[str, int]:
+        """How many calls ended how."""
+        rows = cls.select(cls.outcome, fn.COUNT(cls.id)).where(cls.kind == "call", cls.at >= moment)
+        return dict(rows.group_by(cls.outcome).tuples())
+
+    @classmethod
+    def calls_by_actor(cls, moment: datetime) -> dict[str, int]:
+        rows = cls.select(cls.actor, fn.COUNT(cls.id)).where(
+            cls.kind == "call", cls.at >= moment, cls.outcome != "waiting"
+        )
+        return dict(rows.group_by(cls.actor).tuples())
 
 
 MODELS: list[type[Table]] = [

@@ -169,7 +169,7 @@ def up(migrator, db):
         class Meta:
             database = db
             table_name = 'entry'
-            indexes = ((('kind', 'id'), False), (('tool', 'id'), False), (('actor', 'id'), False))
+            indexes = ((('kind', 'at'), False), (('tool', 'id'), False), (('actor', 'id'), False))
     db.create_tables([Entry])
 
     class Intent(Model):

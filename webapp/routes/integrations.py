@@ -1,0 +1,198 @@
+"""Settings → Integrations: the list, one integration, its switches, its check, its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.builtin import BUILTINS
+from webapp.errors import InvalidInput, UpstreamError
+from webapp.routes.guards import allow, current_actor, settings
+from webapp.routes.replies import fragment, leave_for, page
+from webapp.routes.tools import row, wanted
+from webapp.services import checks, connections, health, integrations, practice, sync, tools
+from webapp.store.models import Integration
+
+bp = Blueprint("integrations", __name__, url_prefix="/settings/integrations")
+
+
+@bp.get("")
+@allow("viewer")
+def index() -> ResponseReturnValue:
+    rows = list(Integration.listed())
+    counts = tools.counts_by_integration()
+    url = settings().practice_url
+    return page(
+        "integrations/index.html",
+        integrations=[(one, health.of(one), counts.get(one.id, {})) for one in rows],
+        practice_url=url if practice.offered(url) else "",
+    )
+
+
+@bp.post("/practice")
+@allow("admin")
+def add_practice() -> ResponseReturnValue:
+    draft = practice.add(settings().practice_url, request.form.get("door", "open"), current_actor())
+    checks.start(draft, current_actor())
+    return leave_for(url_for("wizard.show", name=draft.name, step="check"))
+
+
+@bp.get("/<name>")
+@allow("viewer")
+def show(name: str) -> ResponseReturnValue:
+    integration = integrations.find(name)
+    if integration.state == "draft":
+        return leave_for(url_for("wizard.resume", name=name))
+    return page("integrations/show.html", **_shown(integration))
+
+
+@bp.post("/<name>/sync")
+@allow("technician")
+def sync_now(name: str) -> ResponseReturnValue:
+    integration = integrations.find(name)
+    try:
+        said = f"Synced: {sync.sync(integration, current_actor())}."
+    except UpstreamError as error:
+        return _answer(integration, status=error.status, error=error)
+    return _answer(integration, said=said)
+
+
+@bp.post("/<name>/title")
+@allow("admin")
+def rename(name: str) -> ResponseReturnValue:
+    integration = integrations.find(name)
+    try:
+        integrations.rename(integration, request.form.get("title", ""), current_actor())
+    except InvalidInput as error:
+        return _answer(integration, status=error.status, error=error)
+    return _answer(integration, said="Renamed. The names that agents use stay as they are.")
+
+
+@bp.post("/<name>/state")
+@allow("technician")
+def set_state(name: str) -> ResponseReturnValue:
+    integration = integrations.find(name)
+    match request.form.get("wanted", ""):
+        case "paused":
+            integrations.pause(integration, current_actor())
+            return _answer(integration, said="Paused: agents no longer see its tools.")
+        case "connected":
+            integrations.resume(integration, current_actor())
+            return _answer(integration, said="Resumed: agents see its tools again.")
+    raise InvalidInput("Choose to pause or to resume.", field="wanted")
+
+
+@bp.post("/<name>/switch")
+@allow("admin")
+def switch(name: str) -> ResponseReturnValue:
+    """A built-in, on or off."""
+    integration = integrations.find(name)
+    on = request.form.get("wanted", "")
+    if on not in ("on", "off"):
+        raise InvalidInput("Choose on or off.", field="wanted")
+    integrations.set_builtin(integration, on == "on", current_actor())
+    return _answer(integration, said=f"Switched {on}.")
+
+
+@bp.post("/<name>/settings")
+@allow("admin")
+def configure(name: str) -> ResponseReturnValue:
+    integration = integrations.find(name)
+    secrets = {key: value.strip() for key, value in request.form.items() if key.startswith("secret-")}
+    changes: dict[str, str | None] = {key[7:]: value for key, value in secrets.items() if value}
+    changes |= {key: None for key in request.form.getlist("remove")}
+    integrations.configure_builtin(integration, {}, changes, current_actor())
+    return _answer(integration, said="Saved." if changes else "Nothing was changed.")
+
+
+@bp.get("/<name>/disconnect")
+@allow("admin")
+def ask_disconnect(name: str) -> ResponseReturnValue:
+    return page("integrations/disconnect.html", **_ending(name))
+
+
+@bp.post("/<name>/disconnect")
+@allow("admin")
+def disconnect(name: str) -> ResponseReturnValue:
+    integration = integrations.find(name)
+    try:
+        integrations.disconnect(integration, request.form.get("confirm", ""), current_actor())
+    except InvalidInput as error:
+        return _form_again("_disconnect", error, **_ending(name))
+    return leave_for(url_for(".index"))
+
+
+@bp.post("/<name>/discard")
+@allow("admin")
+def discard(name: str) -> ResponseReturnValue:
+    integrations.discard_draft(integrations.find(name), current_actor())
+    return leave_for(url_for(".index"))
+
+
+@bp.get("/<name>/check")
+@allow("viewer")
+def check(name: str) -> ResponseReturnValue:
+    return page("integrations/check.html", **_checked(name))
+
+
+@bp.post("/<name>/check")
+@allow("technician")
+def start_check(name: str) -> ResponseReturnValue:
+    checks.start(integrations.find(name), current_actor())
+    return fragment("integrations/_check.html", otherwise=url_for(".check", name=name), **_checked(name))
+
+
+@bp.get("/<name>/check/findings")
+@allow("viewer")
+def findings(name: str) -> ResponseReturnValue:
+    return render_template("integrations/_check.html", **_checked(name))
+
+
+def _checked(name: str) -> dict[str, Any]:
+    integration = integrations.find(name)
+    return {"integration": integration, "progress": checks.progress(integration)}
+
+
+def _ending(name: str) -> dict[str, Any]:
+    integration = integrations.find(name)
+    return {"integration": integration, "going": integrations.going(integration)}
+
+
+def _form_again(fragment_name: str, error: InvalidInput, **context: Any) -> ResponseReturnValue:
+    """The same form with the sentence under its field: a fragment for htmx, the page for everybody else."""
+    if request.htmx:  # type: ignore[attr-defined]
+        return fragment(
+            f"integrations/{fragment_name}.html", otherwise="", status=422, error=error, **context
+        )
+    return page(f"integrations/{fragment_name[1:]}.html", status=422, error=error, **context)
+
+
+def _answer(integration: Integration, *, status: int = 200, **words: Any) -> ResponseReturnValue:
+    """The server's part of the page as it is now, with what was said."""
+    context = _shown(integrations.find(integration.name)) | words
+    if request.htmx or status != 200:  # type: ignore[attr-defined]
+        if request.htmx:  # type: ignore[attr-defined]
+            return fragment("integrations/_server.html", otherwise="", status=status, **context)
+        return page("integrations/show.html", status=status, **context)
+    return leave_for(url_for(".show", name=integration.name))
+
+
+def _shown(integration: Integration) -> dict[str, Any]:
+    found = tools.search(wanted(), integration)
+    builtin = BUILTINS.get(integration.name) if integration.kind == "builtin" else None
+    return {
+        "integration": integration,
+        "health": health.of(integration),
+        "connection": connections.of(integration),
+        "counts": tools.counts_by_integration().get(integration.id, {}),
+        "unreviewed": health.unreviewed(integration),
+        "set_aside": tools.set_aside(integration),
+        "found": found,
+        "rows": [row(tool) for tool in found.tools],
+        "builtin": builtin,
+        "secrets_kept": sorted(connections.builtin_secrets(integration)) if builtin else [],
+        "here": "integrations.show",
+        "here_arguments": {"name": integration.name},
+    }

@@ -1,0 +1,124 @@
+"""Reads the words of a tool's name: which verb leads, and whether a verb behind it changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from webapp.services.seeding.finding import NOTHING, Finding, Says
+from webapp.services.seeding.inflection import VERBS, Form, Role, Verb
+from webapp.services.seeding.words import ANYTHING_GOES, HARMLESS_ERRANDS, JOINERS, MANNER, PREPOSITIONS, READING_LANGUAGES, RUNNERS, SHOWN_TO_PEOPLE
+
+LOOKS = (Role.LOOK, Role.LOOK_OR_THING)
+CHANGES = (Role.CHANGE, Role.CHANGE_WHEN_LEADING)
+
+
+def read_name(words: list[str]) -> Finding:
+    """What the name says. A write word anywhere outweighs a read word, except where it must be a noun."""
+    words = [word for word in words if word not in MANNER] or words
+    verbs = [VERBS.get(word) for word in words]
+    _forget_things(words, verbs)
+    return (
+        _changes_outright(words, verbs)
+        or _second_of_two(words, verbs)
+        or _runs_anything(words, verbs)
+        or _by_leading_verb(words, verbs)
+        or NOTHING
+    )
+
+
+def _forget_things(words: list[str], verbs: list[Verb | None]) -> None:
+    """ "list_by_type": what follows a preposition is a thing, unless it can be nothing but a verb."""
+    for place in range(1, len(words)):
+        verb = verbs[place]
+        if words[place - 1] in PREPOSITIONS and verb and verb.role is not Role.CHANGE:
+            verbs[place] = None
+
+
+def _changes_outright(words: list[str], verbs: list[Verb | None]) -> Finding | None:
+    """A pure write verb: bare it counts anywhere, dressed ("sending") only in front."""
+    for place, verb in enumerate(verbs):
+        if verb and verb.role is Role.CHANGE:
+            if verb.form is Form.BARE or (place == 0 and verb.form is not Form.PAST):
+                return Finding(Says.WRITE, words[place])
+    return None
+
+
+def _second_of_two(words: list[str], verbs: list[Verb | None]) -> Finding | None:
+    """ "find_or_update": behind a joiner even a word that could be a thing is taken for a verb."""
+    for place in range(1, len(words) - 1):
+        before, after = verbs[place - 1], verbs[place + 1]
+        if words[place] in JOINERS and before and after and before.form is after.form is Form.BARE:
+            if after.role not in LOOKS:
+                return Finding(Says.WRITE, after.bare)
+    return None
+
+
+def _runs_anything(words: list[str], verbs: list[Verb | None]) -> Finding | None:
+    """ "run_sql", "eval_script": verbs that may do either, given code or raw requests."""
+    first = next((verb for verb in verbs if verb and verb.form is Form.BARE), None)
+    if first and first.bare in RUNNERS and not READING_LANGUAGES.intersection(words):
+        for word in words:
+            if word in ANYTHING_GOES:
+                return Finding(Says.WRITE, f"{first.bare} {word}")
+    return None
+
+
+def _by_leading_verb(words: list[str], verbs: list[Verb | None]) -> Finding | None:
+    for place, verb in _verbs_in_order(verbs):
+        if verb.role is Role.LOOK:
+            return Finding(Says.READ, words[place])
+        if verb.role is Role.LOOK_OR_THING:
+            return _look_or_thing(words, verbs, place)
+        if verb.role is Role.CHANGE_WHEN_LEADING:
+            return Finding(Says.EITHER if _look_follows(verbs, place) else Says.WRITE, words[place])
+        if verb.role is Role.EITHER:
+            return Finding(Says.READ if _harmless(verb, words) else Says.EITHER, words[place])
+    return _only_things(words, verbs)
+
+
+def _look_or_thing(words: list[str], verbs: list[Verb | None], place: int) -> Finding:
+    """ "list_orders" looks; "log_search", "filter_set" and a bare "query" may not; "show_alert" speaks."""
+    behind = words[place + 1 :]
+    if words[place] in ("show", "display") and SHOWN_TO_PEOPLE.intersection(behind):
+        return Finding(Says.WRITE, f"{words[place]} {behind[-1]}")
+    as_thing = (
+        _thing_or_verb_before(verbs, place) or words[place] == "query" if not behind else _acted_on(verbs, place)
+    )
+    return Finding(Says.EITHER if as_thing else Says.READ, words[place])
+
+
+def _acted_on(verbs: list[Verb | None], place: int) -> bool:
+    """ "profile_reset", "trace_start_recording", "search_execute": the verb may be the next word, or the last."""
+    behind, last = verbs[place + 1], verbs[-1]
+    if last and last.form is Form.BARE and last.role in (Role.CHANGE_WHEN_LEADING, Role.EITHER):
+        return True
+    return bool(behind and behind.form is Form.BARE and behind.role is Role.CHANGE_WHEN_LEADING)
+
+
+def _verbs_in_order(verbs: list[Verb | None]) -> Iterator[tuple[int, Verb]]:
+    """Those that can be the verb of the name: bare, or in front as "listing" or "lists"."""
+    for place, verb in enumerate(verbs):
+        if verb and (verb.form is Form.BARE or (place == 0 and verb.form is Form.ING)):
+            yield place, verb
+
+
+def _thing_or_verb_before(verbs: list[Verb | None], place: int) -> bool:
+    """ "log_search" may be a search in logs; "tag_list" may tag a list."""
+    return any(v and v.form is Form.BARE and v.role is Role.CHANGE_OR_THING for v in verbs[:place])
+
+
+def _look_follows(verbs: list[Verb | None], place: int) -> bool:
+    return any(v and v.form is Form.BARE and v.role is Role.LOOK for v in verbs[place + 1 :])
+
+
+def _harmless(verb: Verb, words: list[str]) -> bool:
+    if verb.bare in ("run", "execute") and READING_LANGUAGES.intersection(words):
+        return True
+    return not HARMLESS_ERRANDS.get(verb.bare, frozenset()).isdisjoint(words)
+
+
+def _only_things(words: list[str], verbs: list[Verb | None]) -> Finding | None:
+    for place, verb in enumerate(verbs):
+        if verb and verb.form is Form.BARE and verb.role is Role.CHANGE_OR_THING:
+            return Finding(Says.EITHER, words[place])
+    return None
