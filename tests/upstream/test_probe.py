@@ -477,6 +477,11 @@ def _(zoo: z.Zoo) -> None:
     pass
 
 
+@row("web page in a folder", "not_mcp", path="/docs/start", final="/docs/start", suggestion="/mcp")
+def _(zoo: z.Zoo) -> None:
+    zoo.put(z.always(z.page()), "/docs/start")
+
+
 @row("web page at the usual path", "not_mcp", says=("a web page", "Check the path"))
 def _(zoo: z.Zoo) -> None:
     zoo.put(z.always(z.page()))
