@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.builtin import BUILTINS
 from webapp.errors import InvalidInput, UpstreamError
 from webapp.routes.guards import allow, current_actor, settings
-from webapp.routes.replies import fragment, leave_for, page
+from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.tools import row, wanted
 from webapp.services import checks, connections, health, integrations, practice, sync, tools
 from webapp.store.models import Integration
@@ -99,11 +99,16 @@ def switch(name: str) -> ResponseReturnValue:
 @bp.post("/<name>/settings")
 @allow("admin")
 def configure(name: str) -> ResponseReturnValue:
+    """A built-in's secrets: what is left empty stays, what is ticked goes."""
     integration = integrations.find(name)
-    secrets = {key: value.strip() for key, value in request.form.items() if key.startswith("secret-")}
-    changes: dict[str, str | None] = {key[7:]: value for key, value in secrets.items() if value}
-    changes |= {key: None for key in request.form.getlist("remove")}
-    integrations.configure_builtin(integration, {}, changes, current_actor())
+    changes: dict[str, str | None] = dict.fromkeys(request.form.getlist("remove"))
+    for key, value in request.form.items():
+        if key.startswith("secret-") and value.strip():
+            changes[key.removeprefix("secret-")] = value.strip()
+    try:
+        integrations.configure_builtin(integration, {}, changes, current_actor())
+    except InvalidInput as error:
+        return _answer(integration, status=error.status, error=error)
     return _answer(integration, said="Saved." if changes else "Nothing was changed.")
 
 
@@ -162,7 +167,7 @@ def _ending(name: str) -> dict[str, Any]:
 
 def _form_again(fragment_name: str, error: InvalidInput, **context: Any) -> ResponseReturnValue:
     """The same form with the sentence under its field: a fragment for htmx, the page for everybody else."""
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx():
         return fragment(
             f"integrations/{fragment_name}.html", otherwise="", status=422, error=error, **context
         )
@@ -171,12 +176,13 @@ def _form_again(fragment_name: str, error: InvalidInput, **context: Any) -> Resp
 
 def _answer(integration: Integration, *, status: int = 200, **words: Any) -> ResponseReturnValue:
     """The server's part of the page as it is now, with what was said."""
+    if not is_htmx() and status == 200:
+        flash(words["said"])
+        return leave_for(url_for(".show", name=integration.name))
     context = _shown(integrations.find(integration.name)) | words
-    if request.htmx or status != 200:  # type: ignore[attr-defined]
-        if request.htmx:  # type: ignore[attr-defined]
-            return fragment("integrations/_server.html", otherwise="", status=status, **context)
-        return page("integrations/show.html", status=status, **context)
-    return leave_for(url_for(".show", name=integration.name))
+    if is_htmx():
+        return fragment("integrations/_server.html", otherwise="", status=status, **context)
+    return page("integrations/show.html", status=status, **context)
 
 
 def _shown(integration: Integration) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Row:
 
     @property
     def first_line(self) -> str:
-        return (self.tool.description.strip().splitlines() or [""])[0][:200]
+        text: str = self.tool.description
+        return (text.strip().splitlines() or [""])[0][:200]
 
     @property
     def long(self) -> bool:

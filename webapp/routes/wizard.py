@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Stale, UpstreamError
 from webapp.routes.guards import allow, current_actor, settings
-from webapp.routes.replies import fragment, leave_for, page
+from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.tools import row
 from webapp.services import addresses, checks, connections, headers, integrations, policies, sync, tools
 from webapp.services.tools import Wanted
@@ -191,7 +191,7 @@ def _moved(step: str, integration: Integration, **words: Any) -> ResponseReturnV
     address = url_for(".show", name=integration.name, step=step)
     context = _context(step, integration) | words
     response = make_response(fragment(f"wizard/{_file(step)}.html", otherwise=address, **context))
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx():
         response.headers["HX-Push-Url"] = address
     return response
 
@@ -202,7 +202,7 @@ def _again(
     """The same step with what was typed, secrets left out, and the sentence beside its field."""
     status = error.status if error else 200
     context = _context(step, integration) | typed | {"error": error}
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx():
         return fragment(f"wizard/{_file(step)}.html", otherwise="", status=status, **context)
     return page("wizard/step.html", status=status, **context)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webapp.builtin import BUILTINS, Builtin
-from webapp.errors import NotFound
+from webapp.errors import InvalidInput, NotFound
 from webapp.services import audit, connections, health, sync
 from webapp.services.accounts import needs
 from webapp.services.audit import SYSTEM, Actor
@@ -39,8 +39,14 @@ def set_builtin(integration: Integration, on: bool, actor: Actor) -> Integration
 def configure_builtin(
     integration: Integration, settings: Mapping[str, Any], secrets: Mapping[str, str | None], actor: Actor
 ) -> Integration:
-    """A secret that is not named stays; None removes it."""
+    """A secret that is not named stays; None removes it. Raises InvalidInput for one that can't be used."""
     needs(actor, "admin")
+    known = {secret.name: secret for secret in BUILTINS[integration.name].secrets}
+    for name, value in secrets.items():
+        if name not in known:
+            raise InvalidInput("There is no such setting.", field=name)
+        if value is not None:
+            known[name].check(value)
     with writing():
         current = _builtin(integration)
         kept = connections.builtin_secrets(current) | dict(secrets)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from config import Config
+from webapp.builtin import BUILTINS
 from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, Refused, Stale
 from webapp.services import audit, headers
 from webapp.services.accounts import needs
@@ -22,7 +23,8 @@ from webapp.upstream.client import Client, ServerInfo
 from webapp.upstream.egress import Allowance, Egress
 from webapp.upstream.listing import Listing
 
-LIST_SECONDS = 60.0
+LIST_SECONDS = 30.0
+HTTPS = frozenset({443})
 LARGEST_LIST = 32 * 1024 * 1024
 KINDS = ("bearer", "header", "none")
 
@@ -48,7 +50,9 @@ def configure(config: Config) -> None:
 
 def egress_for(integration: Integration) -> Egress:
     allowances = [Allowance(**allowance) for allowance in integration.allowances]
-    return Egress(allowances, ca_file=_surroundings.ca_file)
+    builtin = BUILTINS.get(integration.name) if integration.kind == "builtin" else None
+    ports = builtin.ports if builtin else HTTPS
+    return Egress(allowances, ports=ports, ca_file=_surroundings.ca_file)
 
 
 def headers_for(integration: Integration) -> dict[str, str]:

@@ -11,6 +11,7 @@ from peewee import ModelSelect, fn
 
 from webapp.errors import NotFound
 from webapp.services.policies import POLICIES
+from webapp.services.visible import has_hidden
 from webapp.store.models import Entry, Integration, Quarantine, Tool
 
 PAGE = 100
@@ -111,8 +112,21 @@ def last_change(tool: Tool) -> Entry | None:
     return found
 
 
+def with_hidden_characters(integration: Integration) -> list[str]:
+    """Catalogue names of tools whose texts have characters that a person would not see."""
+    query = Tool.select(Tool.catalogue_name, Tool.title, Tool.description).where(
+        Tool.integration == integration, Tool.missing_since.is_null()
+    )
+    return [name for name, *texts in query.order_by(Tool.name).tuples() if any(map(_hides, (name, *texts)))]
+
+
 def set_aside(integration: Integration) -> list[Quarantine]:
     return list(Quarantine.select().where(Quarantine.integration == integration).order_by(Quarantine.id))
+
+
+def _hides(text: str) -> bool:
+    plain = text.replace("\n", "").replace("\t", "")
+    return not (plain.isascii() and plain.isprintable()) and has_hidden(text)
 
 
 def _one(condition: Any) -> Tool:
