@@ -307,6 +307,7 @@ async def test_a_failing_goodbye_is_no_failure(zoo: z.Zoo) -> None:
 
 
 ODD_RESULTS = [
+    {"content": [{"type": "text", "text": "x" * 3_000_000}]},
     {"content": [{"type": "hologram", "x": 1}], "isError": False},
     {"structuredContent": {"misses": "the output schema"}, "unknown": {"kept": [1, 2.5, None]}},
     {"content": "not even a list", "_meta": {"vendor/x": {"y": "ü\ud800"}}},

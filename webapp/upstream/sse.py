@@ -11,7 +11,6 @@ import httpx2
 
 from webapp.errors import BadReply
 
-MAX_EVENT_BYTES = 8 * 1024 * 1024
 MAX_RETRY_SECONDS = 30.0
 
 MessageHandler = Callable[[dict[str, Any]], Awaitable[None]]
@@ -30,7 +29,8 @@ class Reader:
     async def answer(self, response: httpx2.Response) -> dict[str, Any] | None:
         """The JSON-RPC answer, or None when the stream ended without it."""
         try:
-            async for event in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
+            # The guard limits the whole answer; one event may be all of it.
+            async for event in httpx2.EventSource(response, max_event_size=None):
                 self._note(event)
                 if event.event != "message" or not event.data:
                     continue
