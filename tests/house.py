@@ -17,11 +17,19 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from flask import Flask
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    stdout: str
+    stderr: str
 
 
 @dataclass
@@ -31,14 +39,20 @@ class House:
     url: str
     data: Path
     env: dict[str, str]
+    app: Flask | None = None
 
-    def run(self, *arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`flask --app webapp …` in a process of its own."""
-        done = subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "webapp", *arguments],
-            cwd=ROOT, env=os.environ | self.env, input=stdin, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        if check and done.returncode:
+    def run(self, *arguments: str, stdin: str = "", check: bool = True) -> Finished:
+        """`flask --app webapp …`: in this process where the program runs here too, else in one of its own."""
+        if self.app is not None:
+            result = self.app.test_cli_runner().invoke(args=arguments, input=stdin)
+            done = Finished(result.exit_code, result.stdout, result.stderr)
+        else:
+            ran = subprocess.run(
+                [sys.executable, "-m", "flask", "--app", "webapp", *arguments],
+                cwd=ROOT, env=os.environ | self.env, input=stdin, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            done = Finished(ran.returncode, ran.stdout, ran.stderr)
+        if check and done.code:
             raise AssertionError(f"{arguments} failed: {done.stderr}")
         return done
 
@@ -75,7 +89,8 @@ class House:
             base_url=self.url, headers={"Origin": self.url}, follow_redirects=True, timeout=30, trust_env=False
         )
         page = http.get("/login")
-        http.post("/login", data={"email": email, "password": PASSWORD, "csrf_token": token_in(page.text)})
+        form = {"email": email, "password": PASSWORD, "csrf_token": token_in(page.text)}
+        assert http.post("/login", data=form).url.path == "/"
         return http
 
 

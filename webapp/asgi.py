@@ -27,7 +27,8 @@ def program(config: Config | None = None) -> Program:
 
 class Program:
     def __init__(self, config: Config) -> None:
-        self.pages = WSGIMiddleware(create_app(config), workers=PAGE_THREADS)
+        self.app = create_app(config)
+        self.pages = WSGIMiddleware(self.app, workers=PAGE_THREADS)
         self.gateway = Gateway(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,12 +21,13 @@ def practice() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def house(practice: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Connected to the practice server's open door as `desk`; calls wait 2 seconds for their approval."""
+    """Connected to the practice server's open door as `desk`; calls wait 0.8 seconds for their approval."""
     from webapp.asgi import program
 
     data: Path = tmp_path_factory.mktemp("gateway") / "data"
-    with served(program(Config(data=data, hold_seconds=2.0))) as url:
-        house = House(url, data, {"GATEHOUSE_DATA": str(data), "HOLD_SECONDS": "2"})
+    made = program(Config(data=data, hold_seconds=0.8))
+    with served(made) as url:
+        house = House(url, data, {"GATEHOUSE_DATA": str(data)}, made.app)
         house.run("create-user", "ann@example.com", "--role", "admin", "--name", "Ann", stdin=PASSWORD + "\n")
         house.run("add-server", f"{practice}/open/mcp", "--name", "desk", "--allow-private")
         yield house

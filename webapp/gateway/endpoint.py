@@ -31,6 +31,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 HEADER_MISMATCH = -32020
+SERVER_INFO_META = META + "serverInfo"
 NO_HEADER_VERSION = "2025-03-26"  # what a handshake client without the header speaks (2025-06-18, transports)
 log = logging.getLogger(__name__)
 
@@ -201,10 +202,12 @@ def _check_envelope(
 
 
 def _dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
-    if not modern:
-        return {key: value for key, value in result.items() if key != "resultType"}
-    meta = (result.get("_meta") or {}) | {META + "serverInfo": SERVER_INFO}
-    return {"resultType": "complete"} | result | {"_meta": meta}
+    """The result in the envelope of the agent's era. The server's own envelope ends here; the rest is untouched."""
+    meta = {key: value for key, value in (result.get("_meta") or {}).items() if key != SERVER_INFO_META}
+    if modern:
+        return {"resultType": "complete"} | result | {"_meta": meta | {SERVER_INFO_META: SERVER_INFO}}
+    plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
+    return plain | {"_meta": meta} if meta else plain
 
 
 def _hostname(host: str) -> str:

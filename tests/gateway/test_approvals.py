@@ -1,0 +1,206 @@
+"""Calls that wait for a person: decided once, run once, answered to the agent that asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.gateway.test_calls import done
+from tests.house import House, text_of
+from webapp.errors import Stale
+from webapp.services import approvals
+from webapp.services.audit import COMMAND
+from webapp.store.fields import now
+from webapp.store.models import Approval, Entry, database
+
+NOTE = {"ticket_id": "T-1041", "text": "Called back."}
+DELETE = {"ticket_id": "T-1043"}
+
+
+def waiting(house: House) -> list[dict[str, Any]]:
+    return house.listed("approvals")
+
+
+def ask(house: House, key: str, tool: str = "desk__add_ticket_note", arguments: dict[str, Any] = NOTE) -> str:
+    """Ask and be told to wait: the approval's id."""
+    answer = house.call(key, tool, arguments)["result"]
+    assert answer["isError"] and answer["structuredContent"]["status"] == "waiting"
+    return str(answer["structuredContent"]["approval_id"])
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something another thread does."""
+    event = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        event.wait(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+@pytest.fixture(autouse=True)
+def empty_inbox(house: House) -> None:
+    for row in waiting(house):
+        house.run("decide", row["id"], "deny")
+
+
+@pytest.fixture
+def fresh(house: House, request: pytest.FixtureRequest) -> str:
+    return house.agent(f"agent {request.node.name}"[:60])
+
+
+def test_a_write_waits_and_its_result_is_kept_for_a_repeat(house: House, practice: str, fresh: str) -> None:
+    approval = ask(house, fresh)
+    assert done(practice, "add_ticket_note") == 0
+    house.run("decide", approval, "approve")
+    until(lambda: done(practice, "add_ticket_note") == 1)
+    result = house.call(fresh, "desk__add_ticket_note", NOTE)["result"]
+    assert not result.get("isError") and done(practice, "add_ticket_note") == 1
+
+
+def test_once_delivered_the_same_call_is_a_new_question(house: House, practice: str, fresh: str) -> None:
+    first = ask(house, fresh)
+    house.run("decide", first, "approve")
+    assert not house.call(fresh, "desk__add_ticket_note", NOTE)["result"].get("isError")
+    until(lambda: approvals.get(first).open_key is None)
+    assert ask(house, fresh) != first
+    assert done(practice, "add_ticket_note") == 1
+
+
+def test_a_decision_within_the_hold_answers_the_waiting_call(house: House, practice: str, fresh: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(house.call, fresh, "desk__delete_ticket", DELETE)
+        until(lambda: len(waiting(house)) == 1)
+        house.run("decide", waiting(house)[0]["id"], "approve")
+        assert not call.result()["result"].get("isError")
+    assert done(practice, "delete_ticket") == 1
+
+
+def test_a_denial_reaches_the_agent_with_its_note(house: House, practice: str, fresh: str) -> None:
+    approval = ask(house, fresh, "desk__delete_ticket", DELETE)
+    house.run("decide", approval, "deny", "--note", "Ask the client first.")
+    text = text_of(house.call(fresh, "desk__delete_ticket", DELETE))
+    assert "denied" in text and "Ask the client first." in text
+    assert done(practice, "delete_ticket") == 0
+
+
+def test_one_changed_byte_is_another_question(house: House, fresh: str) -> None:
+    assert ask(house, fresh) != ask(house, fresh, arguments=NOTE | {"text": "Called back!"})
+
+
+def test_two_agents_make_two_approvals_and_repeats_make_one(house: House, practice: str, fresh: str) -> None:
+    other = house.agent("somebody else")
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(house.call, key, "desk__add_ticket_note", NOTE) for key in [fresh] * 5 + [other]]
+        until(lambda: len(waiting(house)) == 2)
+        for row in waiting(house):
+            house.run("decide", row["id"], "approve")
+        results = [call.result()["result"] for call in calls]
+    assert not any(result.get("isError") for result in results)
+    assert done(practice, "add_ticket_note") == 2
+
+
+def test_of_many_deciders_one_wins(house: House, practice: str, fresh: str) -> None:
+    approval = ask(house, fresh)
+
+    def decide(number: int) -> str:
+        with database.connection_context():
+            try:
+                approvals.decide(approval, "approve" if number % 2 else "deny", COMMAND)
+            except Stale as late:
+                return late.what
+        return "won"
+
+    with ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(decide, range(50)))
+    assert said.count("won") == 1
+    assert all(word.startswith("Already ") for word in said if word != "won")
+    until(lambda: approvals.get(approval).state in approvals.FINISHED)
+    assert done(practice, "add_ticket_note") == (1 if approvals.get(approval).state == "done" else 0)
+
+
+def test_an_expired_call_never_runs(house: House, practice: str, fresh: str) -> None:
+    approval = ask(house, fresh)
+    Approval.update(expires_at=now() - timedelta(seconds=1)).where(Approval.id == approval).execute()
+    assert "expired" in house.run("decide", approval, "approve", check=False).stderr
+    assert ask(house, fresh) != approval
+    assert done(practice, "add_ticket_note") == 0
+
+
+@pytest.mark.parametrize("meanwhile", ["disabled", "revoked", "changed"])
+def test_what_changed_meanwhile_stops_an_approved_call(
+    house: House, practice: str, request: pytest.FixtureRequest, fresh: str, meanwhile: str
+) -> None:
+    """Policy, agent and definition are looked at again when the call is claimed."""
+    approval = ask(house, fresh)
+    name = approvals.get(approval).agent_name
+    if meanwhile == "disabled":
+        house.run("set-policy", "mcp:desk:add_ticket_note", "disabled")
+        request.addfinalizer(lambda: house.run("set-policy", "mcp:desk:add_ticket_note", "approval"))
+    elif meanwhile == "revoked":
+        house.run("revoke-agent", name)
+    else:
+        Approval.update(definition_digest="another").where(Approval.id == approval).execute()
+    house.run("decide", approval, "approve")
+    until(lambda: approvals.get(approval).state == "failed")
+    assert done(practice, "add_ticket_note") == 0
+
+
+def test_an_approval_is_no_credential(house: House, fresh: str, key: str) -> None:
+    approval = ask(house, fresh)
+    stranger = house.call(key, "gatehouse__await_approval", {"approval_id": approval, "wait_seconds": 0})
+    nothing = house.call(key, "gatehouse__await_approval", {"approval_id": "apr_0000", "wait_seconds": 0})
+    assert text_of(stranger) == text_of(nothing)
+
+
+def test_an_agent_can_wait_and_say_why(house: House, practice: str, fresh: str) -> None:
+    approval = ask(house, fresh)
+    wish = {"approval_id": approval, "wait_seconds": 0, "reason": "The client asked for it on the phone."}
+    assert "Waiting" in text_of(house.call(fresh, "gatehouse__await_approval", wish))
+    assert waiting(house)[0]["reason"] == "The client asked for it on the phone."
+    house.run("decide", approval, "approve")
+    result = house.call(fresh, "gatehouse__await_approval", {"approval_id": approval})["result"]
+    assert not result.get("isError") and done(practice, "add_ticket_note") == 1
+
+
+def test_an_agent_that_hung_up_finds_its_result_later(house: House, practice: str, fresh: str) -> None:
+    params = {"name": "desk__add_ticket_note", "arguments": NOTE}
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(
+            f"{house.url}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+            headers={"authorization": f"Bearer {fresh}"}, timeout=0.5, trust_env=False,
+        )  # fmt: skip
+    house.run("decide", waiting(house)[0]["id"], "approve")
+    until(lambda: done(practice, "add_ticket_note") == 1)
+    assert not house.call(fresh, "desk__add_ticket_note", NOTE)["result"].get("isError")
+    assert done(practice, "add_ticket_note") == 1
+
+
+def test_a_flood_of_questions_is_stopped(house: House, fresh: str) -> None:
+    with ThreadPoolExecutor(25) as pool:
+        texts = list(pool.map(
+            lambda n: text_of(house.call(fresh, "desk__add_ticket_note", NOTE | {"text": f"note {n}"})), range(22)
+        ))  # fmt: skip
+    assert sum("already has 20 calls waiting" in text for text in texts) == 2
+
+
+def test_the_log_tells_the_whole_story(house: House, fresh: str) -> None:
+    approval = ask(house, fresh)
+    house.run("decide", approval, "approve", "--note", "fine")
+    house.call(fresh, "desk__add_ticket_note", NOTE)
+    rows = list(Entry.select().where(Entry.approval == approval).order_by(Entry.id))
+    assert [(row.kind, row.outcome) for row in rows] == [("call", "waiting"), ("change", "ok"), ("call", "ok")]
+    assert "head" in house.run("verify-log").stdout
+
+
+def test_arguments_rest_sealed(house: House, fresh: str) -> None:
+    secret = "canary-7f3a9c"
+    ask(house, fresh, arguments=NOTE | {"text": secret * 30})
+    whole = b"".join(path.read_bytes() for path in house.data.iterdir() if path.is_file())
+    assert (secret * 20).encode() not in whole
