@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import dns.exception
@@ -9,9 +10,10 @@ import dns.name
 import dns.rdata
 import dns.rdatatype
 import dns.reversename
+from dns.rdtypes.ANY.TXT import TXT
 
 from webapp.builtin.network.names import LONGEST_NAME, is_public, not_public, parse_name, shown
-from webapp.builtin.network.questions import NameServers, Reply, address_or_none
+from webapp.builtin.network.questions import NameServers, Reply, joined
 from webapp.builtin.results import failed, printable, said
 from webapp.builtin.tool import BuiltinTool, Context
 from webapp.errors import InvalidInput
@@ -23,10 +25,10 @@ DEFINITION: dict[str, Any] = {
     "name": "lookup_dns",
     "title": "Look up DNS records",
     "description": (
-        "Gets the DNS records of one type for a public name: A, AAAA, CNAME, MX, TXT, NS, SOA, SRV, CAA, DS, HTTPS "
-        "and all others. For PTR, give an IP address as the name. Says in words when the name does not exist (NXDOMAIN), "
-        "has no such record, or the name server does not answer. Names and addresses inside a private "
-        "network are not looked up."
+        "Gets the DNS records of one type for a public name: A, AAAA, CNAME, MX, TXT, NS, SOA, SRV, CAA, DS, "
+        "HTTPS and all others. For PTR, give an IP address as the name. Says in words when the name does not "
+        "exist (NXDOMAIN), has no such record, or the name server does not answer. Names and addresses "
+        "inside a private network are not looked up."
     ),
     "inputSchema": {
         "type": "object",
@@ -92,14 +94,15 @@ def _type(text: str) -> dns.rdatatype.RdataType:
 
 
 def _name(text: str, kind: dns.rdatatype.RdataType) -> dns.name.Name:
-    address = address_or_none(text)
-    if address is None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
         return parse_name(text, "name")
     if kind != dns.rdatatype.PTR:
         raise InvalidInput(
             "“name” is an IP address.", field="name", next_step="Give a name, or ask for the type PTR."
         )
-    return dns.reversename.from_address(address)
+    return dns.reversename.from_address(str(address).partition("%")[0])
 
 
 def _told(reply: Reply) -> dict[str, Any]:
@@ -137,9 +140,7 @@ def _summary(reply: Reply) -> str:
 
 
 def _value(record: dns.rdata.Rdata) -> str:
-    if record.rdtype == dns.rdatatype.TXT:
-        return printable(b"".join(record.strings).decode("utf-8", "replace"), LONGEST_RECORD)
-    return printable(record.to_text(), LONGEST_RECORD)
+    return printable(joined(record) if isinstance(record, TXT) else record.to_text(), LONGEST_RECORD)
 
 
 TOOL = BuiltinTool(DEFINITION, look_up)

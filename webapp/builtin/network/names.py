@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from itertools import takewhile
 
 import dns.exception
 import dns.name
@@ -15,10 +17,15 @@ LONGEST_NAME = 253
 # RFC 6761, 6762, 8375 and what routers and offices use for names of their own.
 _INSIDE = tuple(
     dns.name.from_text(name)
-    for name in "localhost local localdomain lan home corp internal intranet private home.arpa".split()
-)
+    for name in (
+        "localhost", "local", "localdomain", "lan", "home", "corp", "internal", "intranet", "private",
+        "home.arpa",
+    )
+)  # fmt: skip
 _REVERSE_4 = dns.reversename.ipv4_reverse_domain
 _REVERSE_6 = dns.reversename.ipv6_reverse_domain
+_OCTET = re.compile(rb"[0-9]{1,3}")
+_NIBBLE = re.compile(rb"[0-9a-fA-F]")
 
 
 def not_public(name: str) -> str:
@@ -39,12 +46,20 @@ def parse_name(text: str, field: str) -> dns.name.Name:
         ) from error
 
 
+def below(labels: str, name: dns.name.Name) -> dns.name.Name:
+    """Raises InvalidInput where the whole would be too long for a name."""
+    try:
+        return dns.name.from_text(labels, name)
+    except dns.exception.DNSException as error:
+        raise InvalidInput(f"{labels}.{shown(name)} is too long for a name in the DNS.") from error
+
+
 def shown(name: dns.name.Name) -> str:
     return name.to_text(omit_final_dot=True)
 
 
 def is_public(name: dns.name.Name) -> bool:
-    """False for names that only mean something inside a network, and for the reverse names of its addresses."""
+    """False for names that mean something only inside a network, and for reverse names of such addresses."""
     if name.is_subdomain(_REVERSE_4) or name.is_subdomain(_REVERSE_6):
         return standing(_reversed(name)).kind == "public"
     return len(name.labels) > 2 and not any(name.is_subdomain(suffix) for suffix in _INSIDE)
@@ -53,22 +68,16 @@ def is_public(name: dns.name.Name) -> bool:
 def _reversed(name: dns.name.Name) -> Address:
     """The first address of a reverse zone: 168.192.in-addr.arpa → 192.168.0.0."""
     if name.is_subdomain(_REVERSE_4):
-        octets = [int(label) % 256 for label in _digits(name, _REVERSE_4, 10)][:4]
+        octets = [int(label) % 256 for label in _numbers(name, _REVERSE_4, _OCTET)][:4]
         return ipaddress.IPv4Address(bytes(octets + [0] * (4 - len(octets))))
-    nibbles = [label[-1:].decode() for label in _digits(name, _REVERSE_6, 16)][:32]
-    return ipaddress.IPv6Address(int("".join(nibbles).ljust(32, "0"), 16))
+    nibbles = b"".join(_numbers(name, _REVERSE_6, _NIBBLE)[:32])
+    return ipaddress.IPv6Address(int(nibbles.ljust(32, b"0"), 16))
 
 
-def _digits(name: dns.name.Name, zone: dns.name.Name, base: int) -> list[bytes]:
-    """Labels under the zone from the top down, as far as they are numbers (RFC 2317 puts other words below)."""
-    labels: list[bytes] = []
-    for label in reversed(name.relativize(zone).labels):
-        try:
-            int(label, base)
-        except ValueError:
-            break
-        labels.append(label)
-    return labels
+def _numbers(name: dns.name.Name, zone: dns.name.Name, form: re.Pattern[bytes]) -> list[bytes]:
+    """Labels from the zone downwards as far as they are numbers; RFC 2317 puts other words below them."""
+    labels = reversed(name.relativize(zone).labels)
+    return list(takewhile(form.fullmatch, labels))
 
 
 def why_not(error: UpstreamError, host: str) -> str:

@@ -1,8 +1,7 @@
-"""Questions to the name server, and its answers told apart: records, no such name, no such record, silence."""
+"""Questions to the name server, and its answers told apart: records, no such name, nothing, silence."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -15,12 +14,15 @@ import dns.nameserver
 import dns.rcode
 import dns.rdata
 import dns.rdatatype
-import dns.rdtypes.svcbbase
 import dns.resolver
+from dns.rdtypes.ANY.TXT import TXT
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+from dns.rdtypes.svcbbase import IPv4HintParam, IPv6HintParam, SVCBBase
 
-from webapp.builtin.network.names import shown
+from webapp.builtin.network.names import is_public, shown
 from webapp.builtin.tool import Context
-from webapp.errors import Unreachable
+from webapp.errors import Refused
 from webapp.upstream.addresses import plain, standing
 
 Status = Literal["ok", "nxdomain", "no_answer", "timeout", "failed"]
@@ -42,8 +44,7 @@ class Reply:
 
     @property
     def texts(self) -> list[str]:
-        """TXT records, their pieces put together (RFC 7208 §3.3)."""
-        return [b"".join(record.strings).decode("utf-8", "replace") for record in self.records]
+        return [joined(record) for record in self.records if isinstance(record, TXT)]
 
     @property
     def is_private(self) -> bool:
@@ -77,8 +78,13 @@ class Reply:
                 return f"{self.rcode or 'it can not be reached'}."
 
 
+def joined(record: TXT) -> str:
+    """One text: its pieces stand for nothing of their own (RFC 7208 §3.3)."""
+    return b"".join(record.strings).decode("utf-8", "replace")
+
+
 class NameServers:
-    """Who answers for one call. Callers can't choose: an agent's own server would be a way out of the guard."""
+    """Who answers for one call. An agent can't choose: a server of its own would be a way past the guard."""
 
     def __init__(self, context: Context) -> None:
         self._resolver = _resolver(context)
@@ -86,23 +92,32 @@ class NameServers:
         self._resolver.lifetime = min(ONE_QUESTION_SECONDS, context.seconds * 0.8)
 
     async def ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Reply:
+        if not is_public(name):
+            return Reply(name, kind, "nxdomain")
         # Not through the guard: the system's name server is usually an address in the own network, is chosen
         # by whoever runs this machine, and gets nothing but the question.
         try:
             answer = await self._resolver.resolve(name, kind, search=False)
-        except dns.resolver.NXDOMAIN:
-            return Reply(name, kind, "nxdomain")
-        except dns.resolver.NoAnswer:
-            return Reply(name, kind, "no_answer")
-        except dns.exception.Timeout:
-            return Reply(name, kind, "timeout")
-        except dns.resolver.NoNameservers as error:
-            return Reply(name, kind, "failed", rcode=_rcode(error))
         except dns.exception.DNSException as error:
-            return Reply(name, kind, "failed", rcode=type(error).__name__.upper())
-        records = tuple(answer)
+            return _no_records(name, kind, error)
         ttl = 0 if answer.rrset is None else int(answer.rrset.ttl)
-        return Reply(name, kind, "ok", records, answer.canonical_name, ttl)
+        return Reply(name, kind, "ok", tuple(answer), answer.canonical_name, ttl)
+
+
+def _no_records(
+    name: dns.name.Name, kind: dns.rdatatype.RdataType, error: dns.exception.DNSException
+) -> Reply:
+    match error:
+        case dns.resolver.NXDOMAIN():
+            return Reply(name, kind, "nxdomain")
+        case dns.resolver.NoAnswer():
+            return Reply(name, kind, "no_answer")
+        case dns.exception.Timeout():
+            return Reply(name, kind, "timeout")
+        case dns.resolver.NoNameservers():
+            return Reply(name, kind, "failed", rcode=_rcode(error))
+        case _:
+            return Reply(name, kind, "failed", rcode=type(error).__name__.upper())
 
 
 def _resolver(context: Context) -> dns.asyncresolver.Resolver:
@@ -113,7 +128,10 @@ def _resolver(context: Context) -> dns.asyncresolver.Resolver:
     try:
         return dns.asyncresolver.Resolver()
     except dns.resolver.NoResolverConfiguration as error:
-        raise Unreachable("This machine knows no name server.", kind="dns") from error
+        raise Refused(
+            "The machine that Gatehouse runs on knows no name server.",
+            next_step="Ask an admin to look at its /etc/resolv.conf.",
+        ) from error
 
 
 def _rcode(error: dns.resolver.NoNameservers) -> str:
@@ -125,16 +143,9 @@ def _rcode(error: dns.resolver.NoNameservers) -> str:
 
 def _addresses(records: Iterable[dns.rdata.Rdata]) -> Iterable[str]:
     for record in records:
-        if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
+        if isinstance(record, (A, AAAA)):
             yield record.address
-        elif isinstance(record, dns.rdtypes.svcbbase.SVCBBase):
-            for value in record.params.values():
-                if isinstance(value, (dns.rdtypes.svcbbase.IPv4HintParam, dns.rdtypes.svcbbase.IPv6HintParam)):
-                    yield from value.addresses
-
-
-def address_or_none(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        return None
+        elif isinstance(record, SVCBBase):
+            for hint in record.params.values():
+                if isinstance(hint, (IPv4HintParam, IPv6HintParam)):
+                    yield from hint.addresses
