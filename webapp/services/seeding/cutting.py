@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from webapp.services.seeding.inflection import VERBS
-from webapp.services.seeding.words import EVERYDAY_VERBS, PHRASES, THINGS, THINGS_OF_TWO
+from webapp.services.seeding.things import THINGS, THINGS_OF_TWO
+from webapp.services.seeding.verbs import EVERYDAY, PHRASES
 
 LONGEST_NAME = 128
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 LONGEST_PIECE = 14
-LONGEST_RUN = 60
-EVERYDAY = tuple(EVERYDAY_VERBS)
+SHORTEST_RUN, LONGEST_RUN = 6, 60
+EVERYDAY_EDGES = tuple(EVERYDAY)
 
 
 def cut(name: str) -> list[str]:
@@ -43,16 +44,21 @@ def _joined(found: list[str]) -> list[str]:
 
 def _apart(word: str) -> list[str]:
     """ "getuserbyid" → get, user, by, id; what isn't an everyday verb and known things stays whole."""
-    if not 6 <= len(word) <= LONGEST_RUN or not (word.startswith(EVERYDAY) or word.endswith(EVERYDAY)):
+    if not SHORTEST_RUN <= len(word) <= LONGEST_RUN:
         return [word]
+    if not (word.startswith(EVERYDAY_EDGES) or word.endswith(EVERYDAY_EDGES)):
+        return [word]
+    pieces = _fewest_pieces(word)
+    return pieces if pieces and (pieces[0] in EVERYDAY or pieces[-1] in EVERYDAY) else [word]
+
+
+def _fewest_pieces(word: str) -> list[str] | None:
     ways: list[list[str] | None] = [[]] + [None] * len(word)
     for end in range(2, len(word) + 1):
         for start in range(max(0, end - LONGEST_PIECE), end - 1):
-            before, piece = ways[start], word[start:end]
-            if before is None or not (piece in THINGS or piece in EVERYDAY_VERBS):
+            before, best, piece = ways[start], ways[end], word[start:end]
+            if before is None or not (piece in THINGS or piece in EVERYDAY):
                 continue
-            known = ways[end]
-            if known is None or len(before) + 1 < len(known):
+            if best is None or len(before) + 1 < len(best):
                 ways[end] = [*before, piece]
-    pieces = ways[-1]
-    return pieces if pieces and (pieces[0] in EVERYDAY_VERBS or pieces[-1] in EVERYDAY_VERBS) else [word]
+    return ways[-1]

@@ -1,4 +1,4 @@
-"""Verbs in all their clothes: "listing", "updated" and "applies" are found under "list", "update", "apply"."""
+"""Verbs in all their clothes: "listing", "updated", "applies" are found under "list", "update", "apply"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from webapp.services.seeding import words
+from webapp.services.seeding import verbs
 
 
 class Role(Enum):
@@ -35,32 +35,32 @@ class Verb:
 
 
 GROUPS = (
-    (Role.CHANGE, words.CHANGE),
-    (Role.LOOK, words.LOOK | words.COMPUTE),
-    (Role.LOOK_OR_THING, words.LOOK_OR_THING),
-    (Role.CHANGE_WHEN_LEADING, words.CHANGE_WHEN_LEADING),
-    (Role.EITHER, words.EITHER),
-    (Role.CHANGE_OR_THING, words.CHANGE_OR_THING),
+    (Role.CHANGE, verbs.CHANGE),
+    (Role.LOOK, verbs.LOOK | verbs.COMPUTE),
+    (Role.LOOK_OR_THING, verbs.LOOK_OR_THING),
+    (Role.CHANGE_WHEN_LEADING, verbs.CHANGE_WHEN_LEADING),
+    (Role.EITHER, verbs.EITHER),
+    (Role.CHANGE_OR_THING, verbs.CHANGE_OR_THING),
 )
 
-IRREGULAR_PAST = {
-    "send": "sent", "resend": "resent", "write": "written", "rewrite": "rewritten", "find": "found", "get": "got",
-    "build": "built", "rebuild": "rebuilt", "buy": "bought", "sell": "sold", "pay": "paid", "begin": "begun",
-    "make": "made", "do": "done", "see": "seen", "show": "shown", "tell": "told", "teach": "taught", "leave": "left",
-    "forget": "forgotten", "undo": "undone", "withdraw": "withdrawn", "hide": "hidden", "run": "run", "set": "set",
-    "reset": "reset", "put": "put", "cut": "cut", "read": "read", "seek": "sought", "go": "gone", "draw": "drawn",
-    "think": "thought", "wake": "woken", "spin": "spun",
-}  # fmt: skip
+IRREGULAR = """
+begin:begun build:built rebuild:rebuilt buy:bought cut:cut do:done draw:drawn find:found forget:forgotten
+get:got go:gone hide:hidden leave:left make:made pay:paid put:put read:read reset:reset rewrite:rewritten
+run:run see:seen seek:sought sell:sold send:sent resend:resent set:set show:shown teach:taught undo:undone
+think:thought wake:woken withdraw:withdrawn write:written
+"""
+IRREGULAR_PAST = dict(pair.split(":") for pair in IRREGULAR.split())
 
 VOWELS = "aeiou"
+STRESSED_ENDS = ("ban", "cel", "fer", "get", "map", "mit", "pin", "run", "set", "tag")
 
 
 def _doubles(verb: str) -> bool:
-    """Whether the last letter is doubled before -ing and -ed: "stop", "tag", "get", but not "open" or "show"."""
+    """Whether the last letter is doubled before -ing and -ed: "stop", "tag", not "open" or "show"."""
     if len(verb) < 3 or verb[-1] in VOWELS + "wxy" or verb[-2] not in VOWELS or verb[-3] in VOWELS:
         return False
     syllables = sum(a not in VOWELS and b in VOWELS for a, b in zip(" " + verb, verb, strict=False))
-    return syllables == 1 or verb.endswith(("set", "mit", "fer", "run", "ban", "pin", "map", "tag", "get", "cel"))
+    return syllables == 1 or verb.endswith(STRESSED_ENDS)
 
 
 def _stem(verb: str) -> str:
@@ -94,12 +94,12 @@ def _forms(verb: str) -> Iterator[tuple[str, Form]]:
 
 def _dressed() -> dict[str, Verb]:
     table: dict[str, Verb] = {}
-    for role, verbs in GROUPS:
-        for verb in verbs:
+    for role, bare in GROUPS:
+        for verb in bare:
             table.setdefault(verb, Verb(verb, role, Form.BARE))
-    for verb in [v for v in table.values() if len(v.bare) > 1]:
-        for text, form in _forms(verb.bare):
-            table.setdefault(text, Verb(verb.bare, verb.role, form))
+    for known in list(table.values()):
+        for text, form in _forms(known.bare):
+            table.setdefault(text, Verb(known.bare, known.role, form))
     return table
 
 

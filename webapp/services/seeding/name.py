@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from webapp.services.seeding.finding import NOTHING, Finding, Says
 from webapp.services.seeding.inflection import VERBS, Form, Role, Verb
-from webapp.services.seeding.words import ANYTHING_GOES, HARMLESS_ERRANDS, JOINERS, MANNER, PREPOSITIONS, READING_LANGUAGES, RUNNERS, SHOWN_TO_PEOPLE
+from webapp.services.seeding.things import (
+    ANYTHING_GOES,
+    JOINERS,
+    MANNER,
+    PREPOSITIONS,
+    READING_LANGUAGES,
+    STORES,
+)
+from webapp.services.seeding.verbs import HARMLESS_ERRANDS, NOT_HARMLESS, RUNNERS
 
 LOOKS = (Role.LOOK, Role.LOOK_OR_THING)
-CHANGES = (Role.CHANGE, Role.CHANGE_WHEN_LEADING)
+NONE: frozenset[str] = frozenset()
 
 
 def read_name(words: list[str]) -> Finding:
@@ -37,9 +45,9 @@ def _forget_things(words: list[str], verbs: list[Verb | None]) -> None:
 def _changes_outright(words: list[str], verbs: list[Verb | None]) -> Finding | None:
     """A pure write verb: bare it counts anywhere, dressed ("sending") only in front."""
     for place, verb in enumerate(verbs):
-        if verb and verb.role is Role.CHANGE:
-            if verb.form is Form.BARE or (place == 0 and verb.form is not Form.PAST):
-                return Finding(Says.WRITE, words[place])
+        acts = verb is not None and (verb.form is Form.BARE or (place == 0 and verb.form is not Form.PAST))
+        if verb and verb.role is Role.CHANGE and acts:
+            return Finding(Says.WRITE, words[place])
     return None
 
 
@@ -47,9 +55,10 @@ def _second_of_two(words: list[str], verbs: list[Verb | None]) -> Finding | None
     """ "find_or_update": behind a joiner even a word that could be a thing is taken for a verb."""
     for place in range(1, len(words) - 1):
         before, after = verbs[place - 1], verbs[place + 1]
-        if words[place] in JOINERS and before and after and before.form is after.form is Form.BARE:
-            if after.role not in LOOKS:
-                return Finding(Says.WRITE, after.bare)
+        if words[place] not in JOINERS or before is None or after is None:
+            continue
+        if before.form is after.form is Form.BARE and after.role not in LOOKS:
+            return Finding(Says.WRITE, after.bare)
     return None
 
 
@@ -65,30 +74,39 @@ def _runs_anything(words: list[str], verbs: list[Verb | None]) -> Finding | None
 
 def _by_leading_verb(words: list[str], verbs: list[Verb | None]) -> Finding | None:
     for place, verb in _verbs_in_order(verbs):
-        if verb.role is Role.LOOK:
-            return Finding(Says.READ, words[place])
-        if verb.role is Role.LOOK_OR_THING:
-            return _look_or_thing(words, verbs, place)
+        if verb.role in (Role.LOOK, Role.LOOK_OR_THING):
+            return _look(words, verbs, place)
         if verb.role is Role.CHANGE_WHEN_LEADING:
             return Finding(Says.EITHER if _look_follows(verbs, place) else Says.WRITE, words[place])
         if verb.role is Role.EITHER:
-            return Finding(Says.READ if _harmless(verb, words) else Says.EITHER, words[place])
+            harmless = is_harmless(verb, _objects(words[place + 1 :]))
+            return Finding(Says.READ if harmless else Says.EITHER, words[place])
     return _only_things(words, verbs)
 
 
-def _look_or_thing(words: list[str], verbs: list[Verb | None], place: int) -> Finding:
-    """ "list_orders" looks; "log_search", "filter_set" and a bare "query" may not; "show_alert" speaks."""
-    behind = words[place + 1 :]
-    if words[place] in ("show", "display") and SHOWN_TO_PEOPLE.intersection(behind):
-        return Finding(Says.WRITE, f"{words[place]} {behind[-1]}")
-    as_thing = (
-        _thing_or_verb_before(verbs, place) or words[place] == "query" if not behind else _acted_on(verbs, place)
-    )
-    return Finding(Says.EITHER if as_thing else Says.READ, words[place])
+def _look(words: list[str], verbs: list[Verb | None], place: int) -> Finding:
+    """ "get_orders" looks; "log_search", "filter_set" and "query_database" may not; "show_alert" speaks."""
+    word, behind = words[place], words[place + 1 :]
+    verb = verbs[place]
+    if verb and not NOT_HARMLESS.get(verb.bare, NONE).isdisjoint(behind[-1:]):
+        return Finding(Says.WRITE, f"{word} {behind[-1]}")
+    if verb is None or verb.role is Role.LOOK:
+        return Finding(Says.READ, word)
+    unsure = _acted_on(verbs, place) if behind else _thing_or_verb_before(verbs, place)
+    raw = word == "query" and (not behind or not STORES.isdisjoint(words))
+    return Finding(Says.EITHER if unsure or raw else Says.READ, word)
+
+
+def _objects(words: list[str]) -> list[str]:
+    """The words up to the first preposition: what the verb is done to."""
+    for place, word in enumerate(words):
+        if word in PREPOSITIONS:
+            return words[:place]
+    return words
 
 
 def _acted_on(verbs: list[Verb | None], place: int) -> bool:
-    """ "profile_reset", "trace_start_recording", "search_execute": the verb may be the next word, or the last."""
+    """ "profile_reset", "trace_start_all", "search_execute": the verb may be the next word, or the last."""
     behind, last = verbs[place + 1], verbs[-1]
     if last and last.form is Form.BARE and last.role in (Role.CHANGE_WHEN_LEADING, Role.EITHER):
         return True
@@ -111,10 +129,14 @@ def _look_follows(verbs: list[Verb | None], place: int) -> bool:
     return any(v and v.form is Form.BARE and v.role is Role.LOOK for v in verbs[place + 1 :])
 
 
-def _harmless(verb: Verb, words: list[str]) -> bool:
-    if verb.bare in ("run", "execute") and READING_LANGUAGES.intersection(words):
+def is_harmless(verb: Verb, objects: Iterable[str]) -> bool:
+    """Whether a verb that may do either only looks, given what it is done to."""
+    things = frozenset(objects)
+    if things & NOT_HARMLESS.get(verb.bare, NONE):
+        return False
+    if verb.bare in RUNNERS and things & READING_LANGUAGES:
         return True
-    return not HARMLESS_ERRANDS.get(verb.bare, frozenset()).isdisjoint(words)
+    return bool(things & HARMLESS_ERRANDS.get(verb.bare, NONE))
 
 
 def _only_things(words: list[str], verbs: list[Verb | None]) -> Finding | None:

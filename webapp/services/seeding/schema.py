@@ -9,19 +9,19 @@ from typing import Any
 from webapp.services.seeding.cutting import cut
 from webapp.services.seeding.finding import NOTHING, Finding, Says
 from webapp.services.seeding.name import read_name
-from webapp.services.seeding.words import ACTION_PARAMETERS, CONFIRMATIONS, DESTINATIONS, RAW_PARAMETERS
+from webapp.services.seeding.things import ACTION_PARAMETERS, CONFIRMATIONS, DESTINATIONS, RAW_PARAMETERS
 
 MOST_PROPERTIES = 200
 MOST_VALUES = 100
 
 
 def read_schema(input_schema: object) -> Finding:
-    """What an action parameter offers: one write among its values makes the tool one; only reads make it a read."""
+    """What an action parameter offers: one write is enough for one; for a read, all must be reads."""
     offers_reads = ""
     for parameter, definition in _properties(input_schema):
         if _plain(parameter) in CONFIRMATIONS:
             return Finding(Says.WRITE, f"it asks for “{parameter}”")
-        if parameter.lower() not in ACTION_PARAMETERS:
+        if _plain(parameter) not in ACTION_PARAMETERS:
             continue
         found = [(value, read_name(cut(value)).says) for value in islice(_values(definition), MOST_VALUES)]
         for value, says in found:
