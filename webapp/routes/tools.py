@@ -46,6 +46,10 @@ class Row:
         return len(self.tool.description) + len(self.schema) > LONGEST_SHOWN
 
     @property
+    def hides_something(self) -> bool:
+        return tools.hides_something(self.tool)
+
+    @property
     def why_not(self) -> str:
         return next((why for why in self.hindrances.values() if why), "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, flash, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Stale, UpstreamError
@@ -184,6 +184,9 @@ def finish(name: str) -> ResponseReturnValue:
 
 def _to_check(integration: Integration, notes: tuple[str, ...] = ()) -> ResponseReturnValue:
     checks.start(integration, current_actor())
+    if not is_htmx():
+        for note in notes:
+            flash(note)
     return _moved("check", integration, notes=notes)
 
 
@@ -236,7 +239,7 @@ def _address(integration: Integration) -> dict[str, Any]:
 
 
 def _check(integration: Integration) -> dict[str, Any]:
-    return {"progress": checks.progress(integration)}
+    return {"progress": checks.progress(integration), "twins": integrations.same_address(integration)}
 
 
 def _sign_in(integration: Integration) -> dict[str, Any]:

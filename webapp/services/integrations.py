@@ -35,6 +35,7 @@ __all__ = [
     "pause",
     "rename",
     "resume",
+    "same_address",
     "set_builtin",
 ]
 
@@ -92,6 +93,13 @@ def change_draft(integration: Integration, url: str, name: str, actor: Actor) ->
             details = {"url": address.url, "name": chosen}
             audit.record("integration.changed", actor, integration=chosen, details=details)
     return _again(integration)
+
+
+def same_address(integration: Integration) -> list[Integration]:
+    """Others that were added with the same URL: allowed, but worth saying."""
+    return list(
+        Integration.select().where(Integration.url == integration.url, Integration.id != integration.id)
+    )
 
 
 def allow_private(integration: Integration, allowance: Allowance, actor: Actor) -> Integration:

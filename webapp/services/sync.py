@@ -12,6 +12,7 @@ from peewee import chunked
 from config import Config
 from webapp.errors import NeedsAuthorization, RpcError, Stale, UpstreamError
 from webapp.services import audit, connections, health, names, seeding
+from webapp.services.addresses import host_of
 from webapp.services.audit import Actor, Row
 from webapp.services.changes import describe
 from webapp.services.connections import Fetched
@@ -24,6 +25,7 @@ from webapp.upstream.listing import Listing, ToolDefinition
 
 ROWS_AT_ONCE = 500
 UNSYNCED = ("draft", "paused")
+LONGEST_TITLE = 80
 
 
 @dataclass(frozen=True)
@@ -296,4 +298,6 @@ def _note_success(integration: Integration, listing: Listing, server: ServerInfo
             "server_version": server.server_version,
             "instructions": server.instructions,
         }
+        if integration.synced_at is None and integration.title == host_of(integration.url):
+            changes["title"] = (server.title or server.name)[:LONGEST_TITLE] or integration.title
     Integration.update(**changes).where(Integration.id == integration.id).execute()

@@ -120,6 +120,10 @@ def with_hidden_characters(integration: Integration) -> list[str]:
     return [name for name, *texts in query.order_by(Tool.name).tuples() if any(map(_hides, (name, *texts)))]
 
 
+def hides_something(tool: Tool) -> bool:
+    return any(map(_hides, (tool.name, tool.title, tool.description)))
+
+
 def set_aside(integration: Integration) -> list[Quarantine]:
     return list(Quarantine.select().where(Quarantine.integration == integration).order_by(Quarantine.id))
 
