@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from webapp.services.seeding import Seed, seed
 
-DEFAULT = Path(__file__).resolve().parents[1] / "../shared/corpus/tools-dev.jsonl"
+DEFAULT = Path(__file__).resolve().parents[2] / "shared/corpus/tools-dev.jsonl"
 Tool = dict[str, Any]
 _MISTAKE = {True: "WRITE seeded Auto", False: "read held back   "}
 
@@ -98,11 +98,11 @@ def mistakes(judged: Iterable[Judged]) -> str:
     return "\n".join(f"{_MISTAKE[one.is_write]}  {one.tool['name']}: {one.seed.reason}" for one in wrong)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, default=[DEFAULT], metavar="FILE.jsonl")
     parser.add_argument("--wrong", action="store_true", help="list the misjudged tools with reasons")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     for path in asked.files:
         if not path.is_file():
             print(f"skipped: {path} is not here")

@@ -33,7 +33,7 @@ def seed(name: object, description: object, annotations: object = None, input_sc
     named, said, offered = read_name(words), read_description(text), read_schema(input_schema)
     return (
         _says_write(annotations, named, said, offered)
-        or _unsure(words, named, text, input_schema)
+        or _unsure(words, named, offered, text, input_schema)
         or _says_read(words, named, said, offered, text)
         or _in_doubt(words, named)
     )
@@ -52,10 +52,14 @@ def _says_write(annotations: object, named: Finding, said: Finding, offered: Fin
     return None
 
 
-def _unsure(words: list[str], named: Finding, text: str, input_schema: object) -> Seed | None:
+def _unsure(
+    words: list[str], named: Finding, offered: Finding, text: str, input_schema: object
+) -> Seed | None:
     """What would run any code or SQL it is given, and files that may land on a disk."""
     if not words:
         return _unknown("the name can't be read")
+    if offered.says is Says.EITHER and named.says is not Says.READ:
+        return _unknown(f"what its “{offered.word}” can be is not listed")
     if (raw := _runs_raw(words, named, text, input_schema)) and not reads_only(text):
         return _unknown(f"it runs what it is given as “{raw}”")
     if named.says is Says.EITHER and named.word in HANDS_OVER:

@@ -58,23 +58,23 @@ def _lead(tokens: list[str]) -> tuple[int, Verb] | None:
         word = token.lower()
         if token in LABEL_ENDS or token in SENTENCE_ENDS:
             opens, first_sentence = True, first_sentence and token not in SENTENCE_ENDS
-        elif opens and not (word in PREAMBLE or token in PUNCTUATION or word.endswith("ly")):
+        elif opens and word not in PREAMBLE and token not in PUNCTUATION:
             verb = _verb(tokens, place)
             if verb and _leads(tokens, place, verb) and (first_sentence or _tells(verb)):
                 return place, verb
-            opens = False
+            opens = verb is None and word.endswith("ly")
     return None
 
 
 def _verb(tokens: list[str], place: int) -> Verb | None:
-    """Two words may be one verb: "Look up the user", "Checks out an asset"."""
+    """Two words may be one verb ("Look up", "Checks out"), and half a word, too ("Hard-stop")."""
     word = tokens[place].lower().replace("-", "")
     if place + 1 < len(tokens):
         behind = tokens[place + 1].lower()
         phrase = PHRASES.get((word, behind)) or PHRASES.get((word.removesuffix("s"), behind))
         if phrase:
             return VERBS.get(phrase)
-    return GIVES.get(word) or VERBS.get(word)
+    return GIVES.get(word) or VERBS.get(word) or VERBS.get(tokens[place].lower().rpartition("-")[2])
 
 
 def _leads(tokens: list[str], place: int, verb: Verb) -> bool:
@@ -100,6 +100,8 @@ def _of_lead(tokens: list[str], start: int, lead: Verb) -> Finding:
     if lead.role in (Role.LOOK, Role.LOOK_OR_THING):
         return Finding(Says.WRITE if objects & NOT_HARMLESS.get(lead.bare, NONE) else Says.READ, word)
     if lead.role is Role.EITHER:
+        if _behind(tokens, start) in ("if", "whether"):
+            return Finding(Says.READ, word)
         return Finding(Says.READ if is_harmless(lead, objects) else Says.EITHER, word)
     return Finding(Says.WRITE, word)
 
@@ -138,7 +140,8 @@ def _is_main(tokens: list[str], place: int, verb: Verb, aside: bool, start: int)
         return False
     behind = _behind(tokens, place)
     if aside:
-        return behind in PRONOUNS or (verb.form is Form.THIRD and behind in DETERMINERS)
+        listed = place >= 2 and tokens[place - 2] == "," and verb.role is Role.CHANGE
+        return listed or behind in PRONOUNS or (verb.form is Form.THIRD and behind in DETERMINERS)
     return verb.role is Role.CHANGE or place == start + 2 or behind in OBJECTS
 
 

@@ -12,9 +12,10 @@ from webapp.services.seeding.things import (
     MANNER,
     PREPOSITIONS,
     READING_LANGUAGES,
+    STATE,
     STORES,
 )
-from webapp.services.seeding.verbs import HARMLESS_ERRANDS, NOT_HARMLESS, RUNNERS
+from webapp.services.seeding.verbs import HARMLESS_ERRANDS, LEADING_ALTERS, NOT_HARMLESS, RUNNERS
 
 LOOKS = (Role.LOOK, Role.LOOK_OR_THING)
 NONE: frozenset[str] = frozenset()
@@ -52,13 +53,13 @@ def _changes_outright(words: list[str], verbs: list[Verb | None]) -> Finding | N
 
 
 def _second_of_two(words: list[str], verbs: list[Verb | None]) -> Finding | None:
-    """ "find_or_update": behind a joiner even a word that could be a thing is taken for a verb."""
+    """ "find_or_update", "archive_and_list": joined to a verb, even a thing is taken for one."""
     for place in range(1, len(words) - 1):
         before, after = verbs[place - 1], verbs[place + 1]
         if words[place] not in JOINERS or before is None or after is None:
             continue
-        if before.form is after.form is Form.BARE and after.role not in LOOKS:
-            return Finding(Says.WRITE, after.bare)
+        if before.form is after.form is Form.BARE and not (before.role in LOOKS and after.role in LOOKS):
+            return Finding(Says.WRITE, before.bare if after.role in LOOKS else after.bare)
     return None
 
 
@@ -77,7 +78,8 @@ def _by_leading_verb(words: list[str], verbs: list[Verb | None]) -> Finding | No
         if verb.role in (Role.LOOK, Role.LOOK_OR_THING):
             return _look(words, verbs, place)
         if verb.role is Role.CHANGE_WHEN_LEADING:
-            return Finding(Says.EITHER if _look_follows(verbs, place) else Says.WRITE, words[place])
+            unsure = _look_follows(verbs, place) or _names_a_state(words, place)
+            return Finding(Says.EITHER if unsure else Says.WRITE, words[place])
         if verb.role is Role.EITHER:
             harmless = is_harmless(verb, _objects(words[place + 1 :]))
             return Finding(Says.READ if harmless else Says.EITHER, words[place])
@@ -92,7 +94,7 @@ def _look(words: list[str], verbs: list[Verb | None], place: int) -> Finding:
         return Finding(Says.WRITE, f"{word} {behind[-1]}")
     if verb is None or verb.role is Role.LOOK:
         return Finding(Says.READ, word)
-    unsure = _acted_on(verbs, place) if behind else _thing_or_verb_before(verbs, place)
+    unsure = _acted_on(word, verbs, place) if behind else _thing_or_verb_before(words, verbs, place)
     raw = word == "query" and (not behind or not STORES.isdisjoint(words))
     return Finding(Says.EITHER if unsure or raw else Says.READ, word)
 
@@ -105,12 +107,14 @@ def _objects(words: list[str]) -> list[str]:
     return words
 
 
-def _acted_on(verbs: list[Verb | None], place: int) -> bool:
+def _acted_on(word: str, verbs: list[Verb | None], place: int) -> bool:
     """ "profile_reset", "trace_start_all", "search_execute": the verb may be the next word, or the last."""
     behind, last = verbs[place + 1], verbs[-1]
     if last and last.form is Form.BARE and last.role in (Role.CHANGE_WHEN_LEADING, Role.EITHER):
         return True
-    return bool(behind and behind.form is Form.BARE and behind.role is Role.CHANGE_WHEN_LEADING)
+    if word == "list" or behind is None:
+        return False
+    return behind.form is Form.BARE and behind.role is Role.CHANGE_WHEN_LEADING
 
 
 def _verbs_in_order(verbs: list[Verb | None]) -> Iterator[tuple[int, Verb]]:
@@ -120,13 +124,20 @@ def _verbs_in_order(verbs: list[Verb | None]) -> Iterator[tuple[int, Verb]]:
             yield place, verb
 
 
-def _thing_or_verb_before(verbs: list[Verb | None], place: int) -> bool:
-    """ "log_search" may be a search in logs; "tag_list" may tag a list."""
+def _thing_or_verb_before(words: list[str], verbs: list[Verb | None], place: int) -> bool:
+    """ "log_search" may be a search in logs, "tag_list" may tag a list; "email_threads_list" can't."""
+    if place and words[place - 1].endswith("s"):
+        return False
     return any(v and v.form is Form.BARE and v.role is Role.CHANGE_OR_THING for v in verbs[:place])
 
 
 def _look_follows(verbs: list[Verb | None], place: int) -> bool:
     return any(v and v.form is Form.BARE and v.role is Role.LOOK for v in verbs[place + 1 :])
+
+
+def _names_a_state(words: list[str], place: int) -> bool:
+    """ "job_import_status" is a state of things, not an import; "ticket_set_status" sets one."""
+    return place > 0 and words[-1] in STATE and words[place] not in LEADING_ALTERS
 
 
 def is_harmless(verb: Verb, objects: Iterable[str]) -> bool:

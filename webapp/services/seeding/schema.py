@@ -17,7 +17,7 @@ MOST_VALUES = 100
 
 def read_schema(input_schema: object) -> Finding:
     """What an action parameter offers: one write is enough for one; for a read, all must be reads."""
-    offers_reads = ""
+    offers_reads = unknown = ""
     for parameter, definition in _properties(input_schema):
         if _plain(parameter) in CONFIRMATIONS:
             return Finding(Says.WRITE, f"it asks for “{parameter}”")
@@ -29,6 +29,10 @@ def read_schema(input_schema: object) -> Finding:
                 return Finding(Says.WRITE, f"its “{parameter}” can be “{value}”")
         if found and all(says is Says.READ for _, says in found):
             offers_reads = parameter
+        elif not found and _plain(parameter) in ("action", "operation"):
+            unknown = parameter
+    if unknown:
+        return Finding(Says.EITHER, unknown)
     return Finding(Says.READ, f"all that its “{offers_reads}” can be are reads") if offers_reads else NOTHING
 
 

@@ -15,11 +15,15 @@ READS_ONLY = re.compile(
 WRITES_SQL = re.compile(r"\bselect\W+(?:or |and )?(?:insert|update|delete)\b", re.I)
 RAW_LANGUAGE = re.compile(r"\b(?:sql|cypher|graphql|gremlin|sparql)\b", re.I)
 
-ADMISSION = re.compile(
-    r"cannot be undone|can't be undone|irreversibl\w+|\bdestructive\b|permanently (?:delete|remove|erase)s?"
-    r"|write operation|\bfor sale\b"
-    r"|\bthis (?:tool )?(?:modifies|creates|deletes|changes|updates|overwrites|sends)\b",
-    re.I,
+# Each with a plain text to look for first: a pattern with many branches is slow to find nothing.
+ADMISSIONS = (
+    ("undone", re.compile(r"(?:cannot|can't) be undone")),
+    ("irreversib", re.compile(r"irreversibl\w+")),
+    ("destructive", re.compile(r"\bdestructive\b")),
+    ("permanently", re.compile(r"permanently (?:delete|remove|erase)s?")),
+    ("write operation", re.compile(r"write operation")),
+    ("for sale", re.compile(r"for sale\b")),
+    ("this ", re.compile(r"this (?:tool )?(?:modifies|creates|deletes|changes|updates|overwrites|sends)\b")),
 )
 NEGATION = re.compile(r"\b(?:not|no|never|non|without|cannot|can't|doesn't|don't)\b[\w\s-]{0,24}$", re.I)
 
@@ -47,9 +51,12 @@ def takes_raw_language(opening: str) -> bool:
 
 def admits_a_write(opening: str) -> str:
     """The words in which it does; a denial ("not destructive") is none."""
-    for found in ADMISSION.finditer(opening):
-        if not NEGATION.search(opening[: found.start()]):
-            return found[0].lower()
+    text = opening.lower()
+    for mark, admission in ADMISSIONS:
+        if mark in text:
+            for found in admission.finditer(text):
+                if not NEGATION.search(text[: found.start()]):
+                    return found[0]
     return ""
 
 

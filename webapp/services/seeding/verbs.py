@@ -29,7 +29,7 @@ COMPUTE = words(
 # They look, but are things too: "list users" and "a list", "search orders" and "a saved search".
 LOOK_OR_THING = words(
     """
-    list search view query count filter trace profile audit hash tree diff head tail lint read score rank
+    sum list search view query count filter trace profile audit hash tree diff head tail lint read score rank
     estimate forecast average aggregate preview check research show display measure help
     """
 )
@@ -109,7 +109,7 @@ CHANGE = MAKE | REMOVE | ALTER | SWITCH | DECIDE | SPEAK
 LEADING_ALTERS = words(
     """
     do change embed compact flip mirror redirect mask update set post reset move copy switch turn rotate
-    fix store step make fork stash override patch tune drop group ungroup fill cut paste arrange extend
+    fix step make fork stash override tune drop group ungroup fill cut paste arrange extend
     renew act transition duplicate rate use commit merge trash clean cleanup seed empty dim trim clone
     upgrade restore edit save register mark pair crop rollback connect produce cherrypick zip recover wrap
     route shift align collapse limit cap correct
@@ -145,8 +145,9 @@ CHANGE_OR_THING = words(
     """
     text touch ticket order comment release log tag label note message email mail tweet alert record bill
     invoice credit debit snapshot stream build index partition power sleep queue trigger schedule fax
-    document file issue archive backup block lock mention star flag book bookmark link event report action
+    document file issue archive backup block lock mention star flag book bookmark link event action
     contact chat play cast type debug complete price title sequence mutation script command shell
+    patch store
     """
 )
 
@@ -158,6 +159,7 @@ EITHER = words(
     verify monitor track screenshot dump load ask capture navigate optimize optimise expand sign review
     answer match collect sample format print draw plot benchmark convert request reason select study
     triage map render prompt sort simulate obtain take define learn
+    report
     """
 )
 
@@ -211,6 +213,7 @@ NOT_HARMLESS: dict[str, frozenset[str]] = {
         short presigned signed referral download tracking token key
         """
     ),
+    "list": words("sale"),
     "resolve": words(
         """
         incident incidents ticket tickets issue issues alert alerts thread threads comment comments conflict
