@@ -10,10 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import uvicorn
@@ -21,6 +22,9 @@ from flask import Flask
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from webapp.store.models import database
+
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
 
@@ -44,7 +48,8 @@ class House:
     def run(self, *arguments: str, stdin: str = "", check: bool = True) -> Finished:
         """`flask --app webapp …`: in this process where the program runs here too, else in one of its own."""
         if self.app is not None:
-            result = self.app.test_cli_runner().invoke(args=arguments, input=stdin)
+            runner = self.app.test_cli_runner()
+            result = self.do(lambda: runner.invoke(args=arguments, input=stdin))
             done = Finished(result.exit_code, result.stdout, result.stderr)
         else:
             ran = subprocess.run(
@@ -55,6 +60,16 @@ class House:
         if check and done.code:
             raise AssertionError(f"{arguments} failed: {done.stderr}")
         return done
+
+    def do(self, work: Callable[[], T]) -> T:
+        """In a thread of its own, as a worker would: the test's thread may have an event loop running."""
+
+        def connected() -> T:
+            with database.connection_context():
+                return work()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(connected).result()
 
     def listed(self, *arguments: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = json.loads(self.run(*arguments, "--json").stdout)

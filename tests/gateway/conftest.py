@@ -10,6 +10,7 @@ import pytest
 
 from config import Config
 from tests.house import PASSWORD, House, served
+from webapp.asgi import program
 from webapp.practice import create_app as practice_app
 
 
@@ -22,8 +23,6 @@ def practice() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def house(practice: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Connected to the practice server's open door as `desk`; calls wait 0.8 seconds for their approval."""
-    from webapp.asgi import program
-
     data: Path = tmp_path_factory.mktemp("gateway") / "data"
     made = program(Config(data=data, hold_seconds=0.8))
     with served(made) as url:

@@ -1,0 +1,88 @@
+"""A Gatehouse in full use, for pictures and for axe: people, servers, agents, calls in every state."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from config import Config
+from tests.house import PASSWORD, House, served
+from webapp.asgi import program
+from webapp.practice import create_app as practice_app
+from webapp.services import checks, integrations
+from webapp.services.audit import COMMAND
+from webapp.store.models import Entry
+
+# Every page and state a person can see; {…} are filled in from the scene.
+PAGES = {
+    "home": "/",
+    "approvals": "/approvals",
+    "approval": "/approvals/{approval}",
+    "approvals-history": "/approvals/history",
+    "tools": "/tools",
+    "tools-no-match": "/tools?q=nothing-like-this",
+    "tool": "/tools/mcp:desk:delete_ticket",
+    "activity": "/activity",
+    "activity-entry": "/activity/{entry}",
+    "integrations": "/settings/integrations",
+    "server": "/settings/integrations/desk",
+    "server-check": "/settings/integrations/desk/check",
+    "disconnect": "/settings/integrations/desk/disconnect",
+    "builtin": "/settings/integrations/network",
+    "wizard-address": "/settings/integrations/new",
+    "wizard-check": "/settings/integrations/locked/setup/check",
+    "wizard-sign-in": "/settings/integrations/locked/setup/sign-in",
+    "agents": "/settings/agents",
+    "agent-new": "/settings/agents/new",
+    "agent": "/settings/agents/1",
+    "people": "/settings/people",
+    "person": "/settings/people/2",
+    "general": "/settings/general",
+    "account": "/account",
+    "not-found": "/nothing-here",
+}
+NOTE = "The client called: the printer works again.\nPlease close the ticket after a last look at the queue."
+
+
+@contextlib.contextmanager
+def scene(data: Path) -> Iterator[tuple[House, dict[str, str]]]:
+    """The house and the values for PAGES."""
+    with served(practice_app()) as practice:
+        made = program(Config(data=data, hold_seconds=0.3, practice_url=practice))
+        with served(made) as url:
+            house = House(url, data, {"GATEHOUSE_DATA": str(data)}, made.app)
+            yield house, _fill(house, practice)
+
+
+def _fill(house: House, practice: str) -> dict[str, str]:
+    for email, role, name in (("ann@example.com", "admin", "Ann"), ("tom@example.com", "technician", "Tom")):
+        house.run("create-user", email, "--role", role, "--name", name, stdin=PASSWORD + "\n")
+    house.run("add-server", f"{practice}/open/mcp", "--name", "desk", "--allow-private")
+    house.run("set-policy", "mcp:desk:delete_ticket", "disabled")
+    key = house.agent("Claude for the helpdesk")
+    house.agent("Night runner", "--only", "desk")
+    house.run("revoke-agent", "Night runner")
+    house.call(key, "desk__list_tickets")
+    house.call(key, "desk__get_ticket", {"ticket_id": "T-9999"})
+    denied = house.call(key, "desk__restart_device", {"device_id": "NL-SV-001", "when": "now"})
+    house.run("decide", _id(denied), "deny", "--note", "Not during office hours.")
+    house.call(key, "desk__update_ticket", {"ticket_id": "T-1042", "status": "resolved"})
+    waiting = house.call(key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": NOTE + "\u202e\u200b hidden"})
+    entry = house.do(lambda: _locked(practice))
+    return {"approval": _id(waiting), "entry": str(entry)}
+
+
+def _locked(practice: str) -> int:
+    """A server that wants a token, left in the middle of its set-up; the id of the first call's log row."""
+    draft = integrations.add_server(f"{practice}/bearer/mcp", COMMAND, name="locked")
+    verdict = checks.run(draft)
+    assert verdict.offer
+    integrations.allow_private(draft, verdict.offer, COMMAND)
+    checks.run(integrations.find("locked"))
+    first: Entry = Entry.select().where(Entry.kind == "call").order_by(Entry.id).first()
+    return int(first.id)
+
+
+def _id(answer: dict[str, dict[str, dict[str, str]]]) -> str:
+    return answer["result"]["structuredContent"]["approval_id"]

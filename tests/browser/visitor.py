@@ -1,0 +1,83 @@
+"""A person at a browser: signs in, looks, and notices every error a page makes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response
+
+from tests.browser import chromium
+from tests.house import PASSWORD
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 320, "height": 720}},
+}
+
+
+@dataclass
+class Visitor:
+    """`faults` gathers console errors, page errors, CSP reports and answers of 400 and above."""
+
+    page: Page
+    url: str
+    faults: list[str] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("response", self._response)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.faults.append(f"console: {message.text}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400 and response.status not in self.expected:
+            self.faults.append(f"{response.status} {response.request.method} {response.url}")
+        if response.url.endswith("/csp-report"):
+            self.faults.append("CSP report")
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.url + path)
+        return self.page
+
+    def sign_in(self, email: str = "ann@example.com") -> Page:
+        page = self.go("/login")
+        page.get_by_label("E-mail").fill(email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(self.url + "/")
+        return page
+
+    def violations(self) -> list[str]:
+        """What axe finds against WCAG 2.2 AA, a line each."""
+        found = Axe().run(self.page, options={"runOnly": WCAG}).response["violations"]
+        return [
+            f"{rule['id']}: {node['target']} {node['failureSummary'][:200]}" for rule in found for node in rule["nodes"]
+        ]
+
+    def scrolls_sideways(self) -> bool:
+        wide: Any = self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        return bool(wide)
+
+
+@contextlib.contextmanager
+def visiting(browser: Browser, url: str, look: str = "light", **options: Any) -> Iterator[Visitor]:
+    context = browser.new_context(**LOOKS[look] | {"reduced_motion": "reduce"} | options)  # type: ignore[arg-type]
+    context.set_default_timeout(10_000)
+    try:
+        yield Visitor(context.new_page(), url)
+    finally:
+        context.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=chromium.get(), args=chromium.FLAGS)
