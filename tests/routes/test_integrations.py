@@ -25,6 +25,7 @@ from tests.routes.settings_house import (  # noqa: F401
 from tests.routes.visitors import Visitor, plain, text_of
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, always, modern
+from webapp.builtin import BUILTINS
 from webapp.services import audit, connections, health, integrations, sync
 from webapp.services.audit import COMMAND
 from webapp.store.models import Entry, Integration, Quarantine, Tool
@@ -107,6 +108,11 @@ def test_sync_now_fetches_and_tells(technician: Visitor, connect: Connect, serve
     assert Tool.select().where(Tool.name == "list_users").count() == 1
 
 
+def test_a_draft_is_not_synced(technician: Visitor, servers: Farm) -> None:
+    integrations.add_server("https://mcp.example.com/mcp", COMMAND, name="idea")
+    assert technician.post(f"{SETTINGS}/idea/sync").status_code == 409
+
+
 def test_sync_now_without_javascript_comes_back_to_the_page(technician: Visitor, connect: Connect) -> None:
     connect("desk")
     reply = technician.post(f"{SETTINGS}/desk/sync")
@@ -181,6 +187,32 @@ def test_a_built_in_is_switched_off_and_on(admin: Visitor, technician: Visitor) 
     assert admin.post(address, wanted="on").status_code == 303
     assert integrations.find("network").state == "connected"
     assert admin.post(address, wanted="toggle").status_code == 422
+
+
+def test_a_built_in_is_no_server(admin: Visitor, technician: Visitor) -> None:
+    for path in ("check", "setup", "setup/address", "setup/sign-in"):
+        admin.get(f"{SETTINGS}/network/{path}", status=404)
+    for path in ("check", "setup/check", "setup/sign-in", "setup/tools", "setup/check/allow"):
+        assert admin.post(f"{SETTINGS}/network/{path}", kind="none").status_code == 404
+    assert technician.post(f"{SETTINGS}/network/state", wanted="paused").status_code == 409
+    assert integrations.find("network").state == "connected"
+
+
+def test_a_built_ins_secret_is_kept_sealed_and_removed_on_request(admin: Visitor) -> None:
+    (secret,) = BUILTINS["network"].secrets
+    webhook = "https://hooks.example.com/services/s3cr3t-part"
+    address = f"{SETTINGS}/network/settings"
+    assert admin.post(address, **{f"secret-{secret.name}": "ftp://nowhere"}).status_code == 422
+    assert admin.post(address, **{f"secret-{secret.name}": webhook}).status_code == 303
+    network = integrations.find("network")
+    assert connections.builtin_secrets(network) == {secret.name: webhook}
+    html = admin.get(f"{SETTINGS}/network")
+    assert "One is stored, sealed" in html
+    assert "s3cr3t-part" not in html + repr(list(Entry.select().dicts()) + list(Integration.select().dicts()))
+    assert admin.post(address, **{f"secret-{secret.name}": ""}).status_code == 303
+    assert connections.builtin_secrets(integrations.find("network"))
+    assert admin.post(address, remove=secret.name).status_code == 303
+    assert connections.builtin_secrets(integrations.find("network")) == {}
 
 
 def test_a_built_in_cannot_be_disconnected(admin: Visitor) -> None:

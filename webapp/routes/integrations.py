@@ -145,7 +145,7 @@ def check(name: str) -> ResponseReturnValue:
 @bp.post("/<name>/check")
 @allow("technician")
 def start_check(name: str) -> ResponseReturnValue:
-    checks.start(integrations.find(name), current_actor())
+    checks.start(integrations.find_server(name), current_actor())
     return fragment("integrations/_check.html", otherwise=url_for(".check", name=name), **_checked(name))
 
 
@@ -156,7 +156,7 @@ def findings(name: str) -> ResponseReturnValue:
 
 
 def _checked(name: str) -> dict[str, Any]:
-    integration = integrations.find(name)
+    integration = integrations.find_server(name)
     return {"integration": integration, "progress": checks.progress(integration)}
 
 

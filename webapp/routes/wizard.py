@@ -46,7 +46,7 @@ def create() -> ResponseReturnValue:
 @bp.post("/<name>/setup/address")
 @allow("admin")
 def change_address(name: str) -> ResponseReturnValue:
-    draft = integrations.find(name)
+    draft = integrations.find_server(name)
     url, wanted_name = request.form.get("url", ""), request.form.get("name", "")
     try:
         draft = integrations.change_draft(draft, url, wanted_name, current_actor())
@@ -61,15 +61,15 @@ def change_address(name: str) -> ResponseReturnValue:
 @bp.get("/<name>/setup")
 @allow("admin")
 def resume(name: str) -> ResponseReturnValue:
-    integration = integrations.find(name)
+    integration = integrations.find_server(name)
     return leave_for(url_for(".show", name=name, step=integrations.next_step(integration)))
 
 
 @bp.get("/<name>/setup/<step>")
 @allow("admin")
 def show(name: str, step: str) -> ResponseReturnValue:
-    integration = integrations.find(name)
-    if step not in STEPS or integration.kind != "server":
+    integration = integrations.find_server(name)
+    if step not in STEPS:
         raise NotFound("There is no such step.", next_step="Go back to Settings → Integrations.")
     if step in ("tools", "done") and integration.state == "draft":
         return leave_for(url_for(".resume", name=name))
@@ -82,20 +82,20 @@ def show(name: str, step: str) -> ResponseReturnValue:
 @bp.post("/<name>/setup/check")
 @allow("admin")
 def check(name: str) -> ResponseReturnValue:
-    return _to_check(integrations.find(name))
+    return _to_check(integrations.find_server(name))
 
 
 @bp.get("/<name>/setup/check/findings")
 @allow("admin")
 def findings(name: str) -> ResponseReturnValue:
-    integration = integrations.find(name)
+    integration = integrations.find_server(name)
     return render_template("wizard/_findings.html", **_context("check", integration))
 
 
 @bp.post("/<name>/setup/check/cancel")
 @allow("admin")
 def cancel(name: str) -> ResponseReturnValue:
-    integration = integrations.find(name)
+    integration = integrations.find_server(name)
     checks.cancel(integration, current_actor())
     return _moved("check", integration)
 
@@ -104,7 +104,7 @@ def cancel(name: str) -> ResponseReturnValue:
 @allow("admin")
 def allow_private(name: str) -> ResponseReturnValue:
     """Exactly what the check offered, and only if that is what the admin saw."""
-    integration = integrations.find(name)
+    integration = integrations.find_server(name)
     verdict = checks.progress(integration).verdict
     offer = verdict.offer if verdict else None
     if offer is None or request.form.get("place", "") != f"{offer.host}:{offer.port} {offer.network}":
@@ -116,7 +116,7 @@ def allow_private(name: str) -> ResponseReturnValue:
 @allow("admin")
 def use_suggestion(name: str) -> ResponseReturnValue:
     """The address that a finding suggested, instead of the typed one."""
-    draft, url = integrations.find(name), request.form.get("url", "")
+    draft, url = integrations.find_server(name), request.form.get("url", "")
     suggested = {finding.suggestion for finding in checks.progress(draft).findings if finding.suggestion}
     if url not in suggested:
         raise Stale("The check has another result by now.", next_step="Load the page and look at it again.")
@@ -129,7 +129,7 @@ def use_suggestion(name: str) -> ResponseReturnValue:
 @bp.post("/<name>/setup/sign-in")
 @allow("admin")
 def sign_in(name: str) -> ResponseReturnValue:
-    integration, kind = integrations.find(name), request.form.get("kind", "bearer")
+    integration, kind = integrations.find_server(name), request.form.get("kind", "bearer")
     typed = _typed_headers() if kind == "header" else []
     if "more" in request.form:
         return _again("sign-in", integration, None, way=kind, typed=[*typed, ("", "", "")])
@@ -140,11 +140,11 @@ def sign_in(name: str) -> ResponseReturnValue:
     except (InvalidInput, UpstreamError) as error:
         return _again("sign-in", integration, error, way=kind, typed=typed)
     was_in_use = integration.finished_at is not None
-    integration = integrations.find(name)
+    integration = integrations.find_server(name)
     sync.adopt(integration, fetched, current_actor())
     if was_in_use:
         return leave_for(url_for("integrations.show", name=name))
-    return _moved("tools", integrations.find(name))
+    return _moved("tools", integrations.find_server(name))
 
 
 def _rows(kind: str, typed: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
@@ -176,7 +176,7 @@ def _typed_headers() -> list[tuple[str, str, str]]:
 @bp.post("/<name>/setup/tools")
 @allow("admin")
 def finish(name: str) -> ResponseReturnValue:
-    return _moved("done", integrations.finish(integrations.find(name), current_actor()))
+    return _moved("done", integrations.finish(integrations.find_server(name), current_actor()))
 
 
 # --- answers

@@ -28,6 +28,7 @@ __all__ = [
     "discard_draft",
     "ensure_builtins",
     "find",
+    "find_server",
     "finish",
     "going",
     "mark",
@@ -51,6 +52,14 @@ def find(name: str) -> Integration:
             why="It may have been disconnected.",
             next_step="Look for it under Settings → Integrations.",
         )
+    return found
+
+
+def find_server(name: str) -> Integration:
+    """The same for what only a server has: an address, a sign-in, a check."""
+    found = find(name)
+    if found.kind != "server":
+        raise NotFound("A built-in has no such page.", next_step="Go back to Settings → Integrations.")
     return found
 
 
@@ -172,7 +181,7 @@ def pause(integration: Integration, actor: Actor) -> Integration:
     """Agents stop seeing its tools at once; nothing is forgotten."""
     needs(actor, "technician")
     with writing():
-        current = _again(integration)
+        current = _server(integration)
         if current.state == "draft":
             raise Stale("This server is not set up yet.")
         _switch(current, "paused", "integration.paused", actor)
@@ -182,7 +191,7 @@ def pause(integration: Integration, actor: Actor) -> Integration:
 def resume(integration: Integration, actor: Actor) -> Integration:
     needs(actor, "technician")
     with writing():
-        current = _again(integration)
+        current = _server(integration)
         if current.state == "paused":
             _switch(current, health.settled(current), "integration.resumed", actor)
     return _again(integration)
@@ -233,6 +242,13 @@ def _again(integration: Integration) -> Integration:
     current: Integration | None = Integration.get_or_none(Integration.id == integration.id)
     if current is None:
         raise NotFound("This integration was disconnected meanwhile.")
+    return current
+
+
+def _server(integration: Integration) -> Integration:
+    current = _again(integration)
+    if current.kind != "server":
+        raise Stale("A built-in is not paused but switched off, by an admin.")
     return current
 
 

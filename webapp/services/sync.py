@@ -100,6 +100,10 @@ def sync(integration: Integration, actor: Actor) -> SyncResult:
     """Fetch and compare. Raises UpstreamError, after writing it down; nothing else changes then."""
     if integration.kind == "builtin":
         return SyncResult(unchanged=Tool.of(integration).count())
+    if integration.state == "draft":
+        raise Stale(
+            "This server is not set up yet.", next_step="Continue its set-up; that fetches the tools."
+        )
     try:
         fetched = connections.fetch(integration)
     except UpstreamError as error:
