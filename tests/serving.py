@@ -25,9 +25,12 @@ from tests.house import ROOT, House
 
 START_SECONDS = 30.0
 STOP_SECONDS = 25.0
+DEATH_SECONDS = 3.0
 NODE_MODULES = ROOT / "tests" / "conformance" / "node_modules"
 # Settings of the shell that runs the tests must not reach the servers, nor may make's own.
-UNSET = re.compile(r"HOST|PORT|.*_URL|GATEHOUSE_\w+|PRACTICE_\w+|WEB_CONCURRENCY|TRUSTED_HOSTS|GUNICORN_\w+|MAKE\w*|MFLAGS")
+UNSET = re.compile(
+    r"HOST|PORT|.*_URL|GATEHOUSE_\w+|PRACTICE_\w+|WEB_CONCURRENCY|TRUSTED_HOSTS|GUNICORN_\w+|MAKE\w*|MFLAGS"
+)
 
 
 def free_port() -> int:
@@ -68,7 +71,9 @@ class Process:
         while not ready():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self.running.wait(0.03)
-                raise AssertionError(f"{self.command[:4]} ended with {code} before {what}:\n{self.said()[-4000:]}")
+                raise AssertionError(
+                    f"{self.command[:4]} ended with {code} before {what}:\n{self.said()[-4000:]}"
+                )
             if time.monotonic() > deadline:
                 raise AssertionError(f"{self.command[:4]}: not {what} in {seconds} s:\n{self.said()[-4000:]}")
 
@@ -83,10 +88,16 @@ class Process:
 
     def kill_group(self) -> int:
         assert self.running
+        group = self.running.pid
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.running.pid, signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)
         code = self.running.wait()
         self.running = None
+        deadline = time.monotonic() + DEATH_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:  # grandchildren are not ours to wait for
+                os.killpg(group, 0)
+                time.sleep(0.005)
         return code
 
 
@@ -173,7 +184,9 @@ def gatehouse(folder: Path, *, workers: int = 2, **settings: Any) -> Iterator[Ga
 @contextlib.contextmanager
 def practice_server(folder: Path) -> Iterator[str]:
     """`python -m webapp.practice` on a free port; yields its address without a slash at the end."""
-    server = Process([sys.executable, "-m", "webapp.practice"], folder / "practice.log", {"PRACTICE_PORT": "0"})
+    server = Process(
+        [sys.executable, "-m", "webapp.practice"], folder / "practice.log", {"PRACTICE_PORT": "0"}
+    )
     told = re.compile(r"http://127\.0\.0\.1:\d+(?=/)")
     try:
         server.start()

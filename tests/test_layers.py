@@ -1,4 +1,4 @@
-"""The arrows of the house: routes, gateway → services → {upstream, builtin, store} → errors; all may read config.py."""
+"""The arrows of the house: routes, gateway → services → {upstream, builtin, store} → errors."""
 
 from __future__ import annotations
 
