@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError
 from referencing import Registry
+
+from webapp.builtin.results import printable
 
 _KINDS = {
     "string": "text",
@@ -29,7 +32,6 @@ _WORDS: dict[str, Callable[[Any], str]] = {
         f"needs at least {least} entry" if least == 1 else f"needs at least {least} entries"
     ),
     "maxItems": lambda most: f"may have {most} entries at most",
-    "uniqueItems": lambda _: "has an entry twice",
 }
 
 
@@ -39,8 +41,22 @@ def mistake(arguments: dict[str, Any], schema: dict[str, Any]) -> str:
     The schema is one of ours. The empty registry makes sure that none can ever be fetched.
     """
     validator = Draft202012Validator(schema, registry=Registry())
-    error = best_match(validator.iter_errors(arguments))
-    return "" if error is None else _sentence(error, sorted(schema.get("properties", {})))
+    # The first one only: a hostile list may have a million.
+    error = next(iter(validator.iter_errors(arguments)), None)
+    if error is not None:
+        return _sentence(error, sorted(schema.get("properties", {})))
+    return next(
+        (f"“{name}” has a broken character in it." for name in arguments if _is_broken(arguments[name])), ""
+    )
+
+
+def _is_broken(value: object) -> bool:
+    """JSON can hold half a pair of surrogates, which nothing further on can write."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _sentence(error: ValidationError, known: list[str]) -> str:
@@ -49,7 +65,7 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
         return f"The argument “{missing}” is missing."
     if error.validator == "additionalProperties":
         stranger = next(name for name in error.instance if name not in known)
-        return f"There is no argument “{stranger[:60]}”. Known are: {', '.join(known)}."
+        return f"There is no argument “{printable(stranger, 60)}”. Known are: {', '.join(known)}."
     place = "".join(f"[{part}]" if isinstance(part, int) else part for part in error.absolute_path)
     words = _WORDS.get(str(error.validator))
     return f"“{place or 'arguments'}” {words(error.validator_value) if words else 'does not fit'}."

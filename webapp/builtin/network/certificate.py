@@ -16,6 +16,8 @@ from webapp.upstream.egress import Egress
 
 PORTS = frozenset({443, 465, 636, 853, 993, 995, 8443})
 SOON_DAYS = 21
+# Servers with old versions only often hang up without a word.
+_TLS_TROUBLE = {"tls", "closed"}
 _OLD = {"SSLv3", "TLSv1", "TLSv1.1"}
 
 DEFINITION: dict[str, Any] = {
@@ -84,7 +86,7 @@ class Greeting:
 
 
 async def inspect(arguments: dict[str, Any], context: Context) -> dict[str, Any]:
-    host, port = arguments["host"].strip(), arguments.get("port", 443)
+    host, port = arguments["host"].strip(), int(arguments.get("port", 443))
     try:
         greeting = await _greet(context.egress, host, port, context.seconds * 0.4)
     except (EgressDenied, Unreachable) as error:
@@ -102,7 +104,7 @@ async def _greet(egress: Egress, host: str, port: int, seconds: float) -> Greeti
         _, writer = await egress.open_connection(host, port, ssl=True, timeout=seconds)
         return await _look(writer)
     except Unreachable as error:
-        if error.kind != "tls":
+        if error.kind not in _TLS_TROUBLE:
             raise
         _, writer = await egress.open_connection(host, port, ssl=_believing_all(), timeout=seconds)
         return await _look(writer, doubt=error.what)

@@ -17,6 +17,7 @@ from webapp.builtin.network.dmarc import tags
 from webapp.builtin.network.names import below, parse_name
 from webapp.builtin.network.questions import NameServers
 from webapp.builtin.network.verdict import State, Verdict, worst
+from webapp.errors import InvalidInput
 
 # What Microsoft 365, Google Workspace and the usual mailing services call theirs.
 COMMON = ("selector1", "selector2", "google", "default", "dkim", "mail", "k1", "k2", "s1", "s2")
@@ -58,7 +59,10 @@ _NONE_FOUND = (
 
 
 async def _key(domain: str, selector: str, servers: NameServers) -> Key:
-    place = below(f"{selector}._domainkey", parse_name(domain, "domain"))
+    try:
+        place = below(f"{selector}._domainkey", parse_name(domain, "domain"))
+    except InvalidInput as refusal:
+        return Key(selector, "problem", refusal.what, is_there=False)
     reply = await servers.ask(place, dns.rdatatype.TXT)
     if reply.status in ("timeout", "failed"):
         return Key(selector, "unknown", reply.in_words(), is_there=False)

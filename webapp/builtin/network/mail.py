@@ -50,7 +50,6 @@ DEFINITION: dict[str, Any] = {
                 "items": {"type": "string", "minLength": 1, "maxLength": 63},
                 "minItems": 1,
                 "maxItems": 10,
-                "uniqueItems": True,
                 "description": "DKIM selectors (“s=” in a mail's DKIM-Signature). Common ones if left out.",
             },
         },
@@ -100,6 +99,8 @@ async def _in_time(part: Coroutine[Any, Any, Verdict], seconds: float) -> Verdic
     try:
         async with asyncio.timeout(seconds):
             return await part
+    except InvalidInput as refusal:
+        return Verdict("problem", refusal.what)
     except TimeoutError:
         return Verdict("unknown", "The name server did not answer all questions in time.")
 
@@ -133,7 +134,7 @@ def _selectors(wanted: list[str]) -> list[str]:
                 field="dkim_selectors",
                 next_step="Selectors are words such as selector1.",
             )
-    return wanted
+    return list(dict.fromkeys(wanted))
 
 
 TOOL = BuiltinTool(DEFINITION, check)

@@ -10,6 +10,7 @@ import dns.exception
 import dns.name
 import dns.reversename
 
+from webapp.builtin.results import printable
 from webapp.errors import EgressDenied, InvalidInput, Unreachable, UpstreamError
 from webapp.upstream.addresses import Address, standing
 
@@ -31,8 +32,8 @@ _NIBBLE = re.compile(rb"[0-9a-fA-F]")
 def not_public(name: str) -> str:
     """One sentence for every name inside a network, whatever is or isn't there: agents get no map of it."""
     return (
-        f"“{name}” can't be checked: there is no public server of that name, or it can't be looked up. "
-        "Gatehouse looks at the public internet only."
+        f"“{printable(name, LONGEST_NAME)}” can't be checked: there is no public server of that name, or it "
+        "can't be looked up. Gatehouse looks at the public internet only."
     )
 
 
@@ -96,6 +97,8 @@ def _denied(error: EgressDenied, host: str) -> str:
         case "port":
             return f"Port {error.port} can't be used here."
         case "url":
-            return f"“{host}” can't be checked: it is not a plain host name or address."
+            return (
+                f"“{printable(host, LONGEST_NAME)}” can't be checked: it is not a plain host name or address."
+            )
         case _:
             return not_public(host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -88,8 +89,9 @@ class NameServers:
 
     def __init__(self, context: Context) -> None:
         self._resolver = _resolver(context)
-        self._resolver.timeout = min(ONE_SERVER_SECONDS, context.seconds / 2)
-        self._resolver.lifetime = min(ONE_QUESTION_SECONDS, context.seconds * 0.8)
+        self._seconds = min(ONE_QUESTION_SECONDS, context.seconds / 2)
+        self._resolver.timeout = min(ONE_SERVER_SECONDS, self._seconds / 2)
+        self._resolver.lifetime = self._seconds
 
     async def ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Reply:
         if not is_public(name):
@@ -97,11 +99,16 @@ class NameServers:
         # Not through the guard: the system's name server is usually an address in the own network, is chosen
         # by whoever runs this machine, and gets nothing but the question.
         try:
-            answer = await self._resolver.resolve(name, kind, search=False)
+            # dnspython's own limit leaves out the pauses between its tries.
+            async with asyncio.timeout(self._seconds):
+                answer = await self._resolver.resolve(name, kind, search=False)
+        except TimeoutError:
+            return Reply(name, kind, "timeout")
         except dns.exception.DNSException as error:
             return _no_records(name, kind, error)
         ttl = 0 if answer.rrset is None else int(answer.rrset.ttl)
-        return Reply(name, kind, "ok", tuple(answer), answer.canonical_name, ttl)
+        # Sorted, as servers answer in any order.
+        return Reply(name, kind, "ok", tuple(sorted(answer)), answer.canonical_name, ttl)
 
 
 def _no_records(

@@ -92,7 +92,7 @@ async def calculate(arguments: dict[str, Any], context: Context) -> dict[str, An
         what = str(inner.network_address) if inner.prefixlen == inner.max_prefixlen else str(inner)
         lines.append(f"{what} is {'inside' if facts['contains'] else 'not inside'} {network}.")
     if "split_prefix" in arguments:
-        facts |= _split(network, arguments["split_prefix"])
+        facts |= _split(network, int(arguments["split_prefix"]))
         shown = len(facts["subnets"])
         rest = "" if facts["subnet_count"] == str(shown) else f" (the first {shown} are listed)"
         lines.append(f"It splits into {facts['subnet_count']} subnets{rest}:")
@@ -103,6 +103,8 @@ async def calculate(arguments: dict[str, Any], context: Context) -> dict[str, An
 def _network(text: str, field: str) -> Network:
     """Host bits are allowed: 10.0.0.5/24 stands for the network it is in."""
     try:
+        if "%" in text:
+            raise ValueError("a zone means something on one machine only")
         return ipaddress.ip_network("/".join(text.replace("/", " ").split()), strict=False)
     except ValueError as error:
         raise InvalidInput(
@@ -148,13 +150,14 @@ def _kind(network: Network) -> str:
 
 
 def _lines(network: Network, facts: dict[str, Any]) -> list[str]:
-    lines = [
+    broadcast = [f"Broadcast {facts['broadcast_address']}"] if "broadcast_address" in facts else []
+    return [
         f"{network} (IPv{network.version}, {facts['kind']})",
         f"Mask {facts['netmask']}, wildcard {facts['wildcard_mask']}",
         f"Hosts {facts['first_host']} to {facts['last_host']}: {facts['usable_hosts']} usable "
         f"of {facts['addresses']} addresses",
+        *broadcast,
     ]
-    return lines + [f"Broadcast {facts['broadcast_address']}"] * (network.version == 4)
 
 
 def _holds(network: Network, inner: Network) -> bool:
