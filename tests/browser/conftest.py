@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.visitor import Visitor, launch, visiting
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it lives, no other test could start an event loop of its own.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
