@@ -55,8 +55,8 @@ show_alert check_box bulk_delete_widgets
 
 UNSURE_NAMES = """
 widget frobnicate_widget order_pizza widget_order log_time comment_widget export_widgets sync_widgets
-run_widget query query_database log_search tag_list profile_reset profile_update_settings open_widget
-generate_token resolve_incident
+run_widget query query_database log_search tag_list profile_reset poll_vote profile_update_settings
+open_widget generate_token resolve_incident
 """.split()
 
 
@@ -98,7 +98,7 @@ def test_a_name_that_may_be_either_needs_approval_without_a_description(name: st
         "**Widgets**: Get one widget with its parts",
         "[Widget Desk] Look up a widget",
         "Quickly and safely fetches widgets",
-        "Widget catalogue. Returns each with its price.",
+        "Widgets of one shelf: returns each with its price.",
         "Get widgets to update or delete later",
         "Lists widgets. This is not destructive and does not modify anything.",
         "Show widgets. Use this before creating or deleting one.",
@@ -139,11 +139,27 @@ def test_a_description_that_admits_a_write_outweighs_a_reading_name(description:
 
 @pytest.mark.parametrize(
     "description",
-    ["", "Widgets.", "Frobnicates the widget", "Order details of a widget", "The groups of a widget", "✨"],
+    [
+        "",
+        "✨",
+        "Widgets.",
+        "Frobnicates the widget",
+        "Frobnicates the widget. Returns its new state.",
+        "Frobnicate a widget\n\nArgs:\n    widget: List of widgets\n\nReturns:\n    dict",
+        "Frobnicates one or more widgets at once: returns the new state",
+        "Order details of a widget",
+        "The groups of a widget",
+    ],
 )
 def test_a_description_without_a_verb_says_nothing(description: str) -> None:
     assert seed("widget", description).kind == "unknown"
     assert seed("get_widget", description).policy == "auto"
+
+
+@pytest.mark.parametrize("name", ["frobnicate_status", "frobnicate_disk_usage", "flip_state"])
+def test_a_state_behind_an_unknown_word_is_none(name: str) -> None:
+    assert seed(name, None).policy == "approval"
+    assert seed(name, "Frobnicates it.").policy == "approval"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +224,17 @@ def test_an_action_parameter_without_a_list_of_values_leaves_doubt() -> None:
     anything = with_parameter("action", {"type": "string"})
     assert seed("widgets", "Returns widgets", None, anything).kind == "unknown"
     assert seed("get_widgets", "Returns widgets", None, anything).policy == "auto"
+
+
+def test_a_write_hidden_behind_a_hundred_reads_is_not_missed_as_one() -> None:
+    many = with_parameter("action", {"enum": [*(f"get_widget_{n}" for n in range(200)), "delete_widget"]})
+    assert seed("widgets", "Returns widgets", None, many).policy == "approval"
+
+
+def test_variants_at_the_top_of_a_schema_count_too() -> None:
+    variants = [with_parameter("action", {"const": value}) for value in ("get", "delete")]
+    assert seed("widgets", "Returns widgets", None, {"oneOf": variants}).kind == "write"
+    assert seed("widgets", "Widgets.", None, {"oneOf": variants[:1]}).policy == "auto"
 
 
 def test_other_parameters_may_hold_any_word() -> None:

@@ -12,7 +12,7 @@ from webapp.services.seeding.finding import Finding, Says
 from webapp.services.seeding.name import read_name
 from webapp.services.seeding.schema import names_a_destination, raw_parameter, read_schema
 from webapp.services.seeding.statements import hands_over, reads_only, takes_raw_language
-from webapp.services.seeding.things import STATE
+from webapp.services.seeding.things import STATE, THINGS
 from webapp.services.seeding.verbs import EMPTY_VERBS, HANDS_OVER
 
 Policy = Literal["auto", "approval", "disabled"]
@@ -85,9 +85,14 @@ def _says_read(words: list[str], named: Finding, said: Finding, offered: Finding
         return _read(f"the description says “{said.word}”")
     if named.says is Says.EITHER and named.word in HANDS_OVER:
         return _read(f"it hands over what it can “{named.word}”")
-    if named.says is said.says is Says.NOTHING and words[-1] in STATE:
+    if named.says is said.says is Says.NOTHING and _asks_for_a_state(words):
         return _read(f"the name asks for “{words[-1]}”")
     return None
+
+
+def _asks_for_a_state(words: list[str]) -> bool:
+    """ "server_status"; a word that isn't known could be a verb that isn't known."""
+    return words[-1] in STATE and all(word in THINGS or word in STATE for word in words)
 
 
 def _in_doubt(words: list[str], named: Finding) -> Seed:

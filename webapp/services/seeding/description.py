@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 
 from webapp.services.seeding.finding import NOTHING, Finding, Says
 from webapp.services.seeding.inflection import VERBS, Form, Role, Verb
@@ -15,6 +16,7 @@ OPENING = 320
 """Characters of a description in which its main clause is looked for."""
 
 TOKEN = re.compile(r"[A-Za-z][A-Za-z'’-]*|[.:;!?](?=\s|$)|[,/&|()\[\]\n—–]")
+LONGEST_LABEL = 4
 MARKUP = re.compile(r"\[[^\]]{0,40}\]|\([^)]{0,40}\)|<[^>]{0,40}>|[*_`#>\"]+")
 PUNCTUATION = frozenset(",/&()[]")
 LABEL_ENDS = frozenset(":|—–")
@@ -31,37 +33,49 @@ GIVES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Lead:
+    place: int
+    verb: Verb
+    first: bool
+    """Whether nothing but labels stood before it."""
+
+
 def opening_of(description: str) -> str:
     return MARKUP.sub(" ", description[:OPENING])
 
 
 def read_description(description: str) -> Finding:
+    """What its first clause says. Later ones may own up to a write; "Returns …" there proves nothing."""
     opening = opening_of(description)
     tokens = TOKEN.findall(opening)
     lead = _lead(tokens)
     if lead is None:
         return NOTHING
-    found = _of_lead(tokens, *lead)
+    found = _of_lead(tokens, lead)
     if found.says is Says.WRITE:
         return found
-    if more := _beside(tokens, *lead) or admits_a_write(opening):
+    if more := _beside(tokens, lead) or admits_a_write(opening):
         return Finding(Says.WRITE, more)
     if found.says is Says.EITHER and reads_only(description):
         return Finding(Says.READ, "read-only")
-    return found
+    return found if lead.first or found.says is Says.EITHER else NOTHING
 
 
-def _lead(tokens: list[str]) -> tuple[int, Verb] | None:
-    """The verb that opens a clause, and its place. What has none was a label or a noun phrase."""
-    opens, first_sentence = True, True
+def _lead(tokens: list[str]) -> Lead | None:
+    """The verb that opens the first clause that has one; short clauses without one may be labels."""
+    opens, first, length = True, True, 0
     for place, token in enumerate(tokens[:60]):
         word = token.lower()
         if token in LABEL_ENDS or token in SENTENCE_ENDS:
-            opens, first_sentence = True, first_sentence and token not in SENTENCE_ENDS
-        elif opens and word not in PREAMBLE and token not in PUNCTUATION:
+            first = first and (length == 0 or (token in LABEL_ENDS and length <= LONGEST_LABEL))
+            opens, length = True, 0
+            continue
+        length += token not in PUNCTUATION
+        if opens and word not in PREAMBLE and token not in PUNCTUATION:
             verb = _verb(tokens, place)
-            if verb and _leads(tokens, place, verb) and (first_sentence or _tells(verb)):
-                return place, verb
+            if verb and _leads(tokens, place, verb) and (first or _tells(verb)):
+                return Lead(place, verb, first)
             opens = verb is None and word.endswith("ly")
     return None
 
@@ -92,26 +106,26 @@ def _tells(verb: Verb) -> bool:
     return verb.form is Form.THIRD or verb.role in (Role.LOOK, Role.LOOK_OR_THING, Role.EITHER)
 
 
-def _of_lead(tokens: list[str], start: int, lead: Verb) -> Finding:
-    word = tokens[start]
-    if lead.bare == "return" and _behind(tokens, start) == "to":
-        lead = Verb("return", Role.EITHER, lead.form)
-    objects = _objects(tokens, start, lead)
-    if lead.role in (Role.LOOK, Role.LOOK_OR_THING):
-        return Finding(Says.WRITE if objects & NOT_HARMLESS.get(lead.bare, NONE) else Says.READ, word)
-    if lead.role is Role.EITHER:
-        if _behind(tokens, start) in ("if", "whether"):
-            return Finding(Says.READ, word)
-        return Finding(Says.READ if is_harmless(lead, objects) else Says.EITHER, word)
+def _of_lead(tokens: list[str], lead: Lead) -> Finding:
+    word, behind, verb = tokens[lead.place], _behind(tokens, lead.place), lead.verb
+    if verb.bare == "return" and behind == "to":
+        verb = replace(verb, role=Role.EITHER)
+    objects = _objects(tokens, lead)
+    if verb.role in (Role.LOOK, Role.LOOK_OR_THING):
+        return Finding(Says.WRITE if objects & NOT_HARMLESS.get(verb.bare, NONE) else Says.READ, word)
+    if verb.role is Role.EITHER:
+        harmless = behind in ("if", "whether") or is_harmless(verb, objects)
+        return Finding(Says.READ if harmless else Says.EITHER, word)
     return Finding(Says.WRITE, word)
 
 
-def _objects(tokens: list[str], start: int, lead: Verb) -> frozenset[str]:
+def _objects(tokens: list[str], lead: Lead) -> frozenset[str]:
     """What the verb is done to: the next few words of its clause; more where one moves among menus."""
-    if lead.bare in ("navigate", "return"):
-        return frozenset(token.lower() for token in tokens[start + 1 : start + 16])
+    behind = tokens[lead.place + 1 :]
+    if lead.verb.bare in ("navigate", "return"):
+        return frozenset(token.lower() for token in behind[:15])
     found = []
-    for token in tokens[start + 1 : start + 8]:
+    for token in behind[:7]:
         word = token.lower()
         if word in ASIDES or word in JOINERS or token in SENTENCE_ENDS or token in PUNCTUATION:
             break
@@ -119,9 +133,9 @@ def _objects(tokens: list[str], start: int, lead: Verb) -> frozenset[str]:
     return frozenset(found)
 
 
-def _beside(tokens: list[str], start: int, lead: Verb) -> str:
+def _beside(tokens: list[str], lead: Lead) -> str:
     """ "Gets the user and deletes it": a further verb of the main clause, in the form of the first."""
-    aside = False
+    aside, start = False, lead.place
     for place in range(start + 1, min(len(tokens) - 1, start + 30)):
         word = tokens[place].lower()
         if word in SENTENCE_ENDS:
@@ -129,7 +143,7 @@ def _beside(tokens: list[str], start: int, lead: Verb) -> str:
         aside = aside or word in ASIDES
         if word in JOINERS or word in ",/&":
             verb = _verb(tokens, place + 1)
-            if verb and verb.form is lead.form and _is_main(tokens, place + 1, verb, aside, start):
+            if verb and verb.form is lead.verb.form and _is_main(tokens, place + 1, verb, aside, start):
                 return tokens[place + 1]
     return ""
 

@@ -95,7 +95,7 @@ def _forms(verb: str) -> Iterator[tuple[str, Form]]:
 def _dressed() -> dict[str, Verb]:
     table: dict[str, Verb] = {}
     for role, bare in GROUPS:
-        for verb in bare:
+        for verb in sorted(bare):
             table.setdefault(verb, Verb(verb, role, Form.BARE))
     for known in list(table.values()):
         for text, form in _forms(known.bare):

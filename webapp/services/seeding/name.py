@@ -86,6 +86,20 @@ def _by_leading_verb(words: list[str], verbs: list[Verb | None]) -> Finding | No
     return _only_things(words, verbs)
 
 
+def _verbs_in_order(verbs: list[Verb | None]) -> Iterator[tuple[int, Verb]]:
+    """Those that can be the verb of the name: bare, or in front as "listing" or "lists"."""
+    for place, verb in enumerate(verbs):
+        if verb and (verb.form is Form.BARE or (place == 0 and verb.form is Form.ING)):
+            yield place, verb
+
+
+def _only_things(words: list[str], verbs: list[Verb | None]) -> Finding | None:
+    for place, verb in enumerate(verbs):
+        if verb and verb.form is Form.BARE and verb.role is Role.CHANGE_OR_THING:
+            return Finding(Says.EITHER, words[place])
+    return None
+
+
 def _look(words: list[str], verbs: list[Verb | None], place: int) -> Finding:
     """ "get_orders" looks; "log_search", "filter_set" and "query_database" may not; "show_alert" speaks."""
     word, behind = words[place], words[place + 1 :]
@@ -99,14 +113,6 @@ def _look(words: list[str], verbs: list[Verb | None], place: int) -> Finding:
     return Finding(Says.EITHER if unsure or raw else Says.READ, word)
 
 
-def _objects(words: list[str]) -> list[str]:
-    """The words up to the first preposition: what the verb is done to."""
-    for place, word in enumerate(words):
-        if word in PREPOSITIONS:
-            return words[:place]
-    return words
-
-
 def _acted_on(word: str, verbs: list[Verb | None], place: int) -> bool:
     """ "profile_reset", "trace_start_all", "search_execute": the verb may be the next word, or the last."""
     behind, last = verbs[place + 1], verbs[-1]
@@ -115,13 +121,6 @@ def _acted_on(word: str, verbs: list[Verb | None], place: int) -> bool:
     if word == "list" or behind is None:
         return False
     return behind.form is Form.BARE and behind.role is Role.CHANGE_WHEN_LEADING
-
-
-def _verbs_in_order(verbs: list[Verb | None]) -> Iterator[tuple[int, Verb]]:
-    """Those that can be the verb of the name: bare, or in front as "listing" or "lists"."""
-    for place, verb in enumerate(verbs):
-        if verb and (verb.form is Form.BARE or (place == 0 and verb.form is Form.ING)):
-            yield place, verb
 
 
 def _thing_or_verb_before(words: list[str], verbs: list[Verb | None], place: int) -> bool:
@@ -140,6 +139,14 @@ def _names_a_state(words: list[str], place: int) -> bool:
     return place > 0 and words[-1] in STATE and words[place] not in LEADING_ALTERS
 
 
+def _objects(words: list[str]) -> list[str]:
+    """The words up to the first preposition: what the verb is done to."""
+    for place, word in enumerate(words):
+        if word in PREPOSITIONS:
+            return words[:place]
+    return words
+
+
 def is_harmless(verb: Verb, objects: Iterable[str]) -> bool:
     """Whether a verb that may do either only looks, given what it is done to."""
     things = frozenset(objects)
@@ -148,10 +155,3 @@ def is_harmless(verb: Verb, objects: Iterable[str]) -> bool:
     if verb.bare in RUNNERS and things & READING_LANGUAGES:
         return True
     return bool(things & HARMLESS_ERRANDS.get(verb.bare, NONE))
-
-
-def _only_things(words: list[str], verbs: list[Verb | None]) -> Finding | None:
-    for place, verb in enumerate(verbs):
-        if verb and verb.form is Form.BARE and verb.role is Role.CHANGE_OR_THING:
-            return Finding(Says.EITHER, words[place])
-    return None

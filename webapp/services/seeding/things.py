@@ -113,6 +113,8 @@ DESTINATIONS = words(
 # What run-together names are made of: "listissuesbyproject".
 THINGS = words(
     """
+    api auth bandwidth battery cache certificate cloud cpu desktop gpu hardware laptop license memory mobile
+    phone power printer ram router software switch traffic tunnel vm vpn wifi
     account accounts activity address addresses agent agents alert alerts all app application applications
     apps article articles asset assets attachment attachments balance block board boards book bookmark bot
     branch branches browser bucket budget bug build by calendar campaign card cards cart category channel

@@ -10,10 +10,10 @@ def words(text: str) -> frozenset[str]:
 # They look and never touch, whatever follows them.
 LOOK = words(
     """
-    get fetch retrieve find describe lookup inspect browse discover enumerate gather peek examine explore
-    identify determine detect locate recall recollect poll await wait observe see ascertain consult
-    investigate diagnose troubleshoot introspect scrape geocode whoami ls cat stat grep ripgrep glob dig
-    whois nslookup traceroute ping geolocate blame echo probe
+    get fetch retrieve find describe inspect browse discover enumerate gather peek examine explore
+    identify determine detect locate recall recollect await observe see ascertain consult
+    investigate diagnose troubleshoot introspect geocode whoami ls cat grep ripgrep glob
+    nslookup traceroute geolocate blame
     """
 )
 
@@ -29,6 +29,7 @@ COMPUTE = words(
 # They look, but are things too: "list users" and "a list", "search orders" and "a saved search".
 LOOK_OR_THING = words(
     """
+    poll wait ping echo probe stat scrape lookup whois dig
     sum list search view query count filter trace profile audit hash tree diff head tail lint read score rank
     estimate forecast average aggregate preview check research show display measure help
     """
