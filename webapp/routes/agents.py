@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,18 +13,20 @@ from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
 from webapp.services import agents
 from webapp.store.fields import now
-from webapp.store.models import Agent, AgentIntegration, Entry, Integration
+from webapp.store.models import Agent, Entry, Integration
 
 bp = Blueprint("agents", __name__, url_prefix="/settings/agents")
 RECENT_CALLS = 10
+WEEK = timedelta(days=7)
 PLACEHOLDER = "YOUR_KEY"
 
 
 @bp.get("")
 @allow("viewer")
 def index() -> ResponseReturnValue:
-    rows = Agent.select().order_by(Agent.revoked_at.is_null(False), Agent.name)
-    return page("agents/index.html", agents=list(rows), calls=Entry.calls_by_actor(now() - timedelta(days=7)))
+    rows = list(Agent.listed())
+    calls = Entry.calls_by_actor(now() - WEEK)
+    return page("agents/index.html", agents=rows, limits=agents.limits_of(rows), calls=calls)
 
 
 @bp.get("/new")
@@ -41,7 +44,7 @@ def create() -> ResponseReturnValue:
         )
     except InvalidInput as error:
         return _form(error)
-    return page("agents/key.html", agent=agent, key=key, address=_address())
+    return _key_page(agent, key)
 
 
 @bp.get("/<int:agent_id>")
@@ -53,22 +56,26 @@ def show(agent_id: int) -> ResponseReturnValue:
 @bp.post("/<int:agent_id>/limits")
 @allow("admin")
 def limit(agent_id: int) -> ResponseReturnValue:
+    agents.limit(agents.get(agent_id), _chosen(), current_actor())
+    return _saved(agent_id)
+
+
+@bp.post("/<int:agent_id>/expiry")
+@allow("admin")
+def set_expiry(agent_id: int) -> ResponseReturnValue:
     agent = agents.get(agent_id)
-    agents.limit(agent, _chosen(), current_actor())
     try:
         agents.set_expiry(agent, _expiry(), current_actor())
     except InvalidInput as error:
         return _show(agent, error)
-    flash("Saved. It holds from the agent's next call on.")
-    return leave_for(url_for(".show", agent_id=agent_id))
+    return _saved(agent_id)
 
 
 @bp.post("/<int:agent_id>/key")
 @allow("admin")
 def replace_key(agent_id: int) -> ResponseReturnValue:
     agent = agents.get(agent_id)
-    key = agents.replace_key(agent, current_actor())
-    return page("agents/key.html", agent=agent, key=key, address=_address())
+    return _key_page(agent, agents.replace_key(agent, current_actor()))
 
 
 @bp.get("/<int:agent_id>/revoke")
@@ -86,25 +93,39 @@ def revoke(agent_id: int) -> ResponseReturnValue:
     return leave_for(url_for(".index"))
 
 
+def _saved(agent_id: int) -> ResponseReturnValue:
+    flash("Saved. It holds from the agent's next call on.")
+    return leave_for(url_for(".show", agent_id=agent_id))
+
+
 def _form(error: InvalidInput | None = None) -> ResponseReturnValue:
     return page(
         "agents/new.html", status=error.status if error else 200, error=error, typed=request.form,
-        integrations=_integrations(), chosen=set(request.form.getlist("integration")),
+        everything=request.form.get("scope", "all") == "all", integrations=_integrations(),
+        chosen=set(request.form.getlist("integration")),
     )  # fmt: skip
 
 
 def _show(agent: Agent, error: InvalidInput | None = None) -> ResponseReturnValue:
-    granted = {
-        row.integration.name
-        for row in AgentIntegration.select(AgentIntegration, Integration)
-        .join(Integration)
-        .where(AgentIntegration.agent == agent)
-    }
-    calls = Entry.select().where(Entry.actor == agent.name, Entry.kind == "call").order_by(Entry.id.desc())
+    limits = agents.limits_of([agent]).get(agent.id, [])
+    calls = Entry.newest({"kind": "call", "actor": agent.name}).limit(RECENT_CALLS)
     return page(
-        "agents/show.html", status=error.status if error else 200, error=error, agent=agent, chosen=granted,
-        integrations=_integrations(), calls=list(calls.limit(RECENT_CALLS)), key=PLACEHOLDER, address=_address(),
+        "agents/show.html", status=error.status if error else 200, error=error, typed=request.form,
+        agent=agent, everything=agent.every_integration, limits=limits, chosen={one.name for one in limits},
+        integrations=_integrations(), calls=list(calls),
+        week=Entry.calls_by_actor(now() - WEEK).get(agent.name, 0), **_connecting(PLACEHOLDER),
     )  # fmt: skip
+
+
+def _key_page(agent: Agent, key: str) -> ResponseReturnValue:
+    """The one page that ever shows the key."""
+    return page("agents/key.html", agent=agent, **_connecting(key))
+
+
+def _connecting(key: str) -> dict[str, Any]:
+    """What the snippets need. An SDK must hold the line longer than a call is held for its approval."""
+    patience = max(60, int(settings().hold_seconds) + 15)
+    return {"key": key, "address": f"{settings().address}/mcp", "patience": patience}
 
 
 def _integrations() -> list[Integration]:
@@ -112,11 +133,10 @@ def _integrations() -> list[Integration]:
 
 
 def _chosen() -> list[Integration] | None:
-    """None: every integration. A limit to nothing at all is allowed: such an agent sees no tool."""
-    if request.form.get("scope", "all") == "all":
+    """None: every integration, only where that was asked for. An agent limited to nothing sees no tool."""
+    if request.form.get("scope") == "all":
         return None
-    names = request.form.getlist("integration")
-    return list(Integration.select().where(Integration.name.in_(names)))
+    return list(Integration.select().where(Integration.name.in_(request.form.getlist("integration"))))
 
 
 def _expiry() -> datetime | None:
@@ -125,10 +145,8 @@ def _expiry() -> datetime | None:
     if not day:
         return None
     try:
-        return datetime.combine(datetime.fromisoformat(day).date(), time.max, UTC)
+        return datetime.combine(datetime.strptime(day, "%Y-%m-%d").date(), time.max, UTC)
     except ValueError as error:
-        raise InvalidInput("This is not a date.", field="expires") from error
-
-
-def _address() -> str:
-    return f"{settings().address}/mcp"
+        raise InvalidInput(
+            "This is not a date.", field="expires", next_step="Write it like 2030-12-31."
+        ) from error

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, request
 
 from webapp.routes.guards import current_session, settings
-from webapp.services import times, visible
+from webapp.services import sentences, times, visible
 from webapp.store.models import Approval
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -16,6 +16,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def init_app(app: Flask) -> None:
     app.context_processor(context)
     app.add_template_filter(visible.reveal, "reveal")
+    app.add_template_filter(sentences.tell, "sentence")
     app.add_template_filter(times.relative, "relative")
     app.add_template_filter(times.absolute, "absolute")
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
 
-from webapp.errors import InvalidInput, NotFound
+from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import audit
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.visible import has_hidden
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Integration, User
 
-NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+LONGEST_NAME = 60
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -30,10 +30,10 @@ def create(
 ) -> tuple[Agent, str]:
     """The agent and its key. The key is not kept and can't be shown again."""
     needs(actor, "admin")
-    name = _free_name(name)
     _check_expiry(expires_at)
     prefix, key = _new_key()
     with writing():
+        name = _free_name(name)
         agent: Agent = Agent.create(
             name=name,
             key_prefix=prefix,
@@ -60,6 +60,7 @@ def limit(agent: Agent, integrations: Iterable[Integration] | None, actor: Actor
 
 
 def set_expiry(agent: Agent, expires_at: datetime | None, actor: Actor) -> None:
+    """None: the key works until it is revoked."""
     needs(actor, "admin")
     _check_expiry(expires_at)
     with writing():
@@ -68,10 +69,16 @@ def set_expiry(agent: Agent, expires_at: datetime | None, actor: Actor) -> None:
 
 
 def replace_key(agent: Agent, actor: Actor) -> str:
-    """A new key; the old one stops at once."""
+    """A new key; the old one stops at once, and a revoked agent may call again."""
     needs(actor, "admin")
     prefix, key = _new_key()
     with writing():
+        current = get(agent.id)
+        if current.expires_at is not None and current.expires_at <= now():
+            raise Stale(
+                "This agent has expired, so a new key would not work.",
+                next_step="Let it work longer first.",
+            )
         changes = {"key_prefix": prefix, "key_hash": hash_key(key), "revoked_at": None}
         Agent.update(**changes).where(Agent.id == agent.id).execute()
         audit.record("agent.key_replaced", actor, details={"agent": agent.name, "key": prefix})
@@ -79,10 +86,28 @@ def replace_key(agent: Agent, actor: Actor) -> str:
 
 
 def revoke(agent: Agent, actor: Actor) -> None:
+    """The key stops at once. Nothing happens where it was revoked before."""
     needs(actor, "admin")
     with writing():
-        Agent.update(revoked_at=now()).where(Agent.id == agent.id).execute()
-        audit.record("agent.revoked", actor, details={"agent": agent.name, "key": agent.key_prefix})
+        current = get(agent.id)
+        if current.revoked_at is None:
+            Agent.update(revoked_at=now()).where(Agent.id == agent.id).execute()
+            audit.record("agent.revoked", actor, details={"agent": agent.name, "key": current.key_prefix})
+
+
+def limits_of(agents: Iterable[Agent]) -> dict[int, list[Integration]]:
+    """{agent id: what it is limited to}, for agents that are limited."""
+    limited = [agent.id for agent in agents if not agent.every_integration]
+    rows = (
+        AgentIntegration.select(AgentIntegration, Integration)
+        .join(Integration)
+        .where(AgentIntegration.agent.in_(limited))
+        .order_by(Integration.title)
+    )
+    found: dict[int, list[Integration]] = {agent_id: [] for agent_id in limited}
+    for row in rows:
+        found[row.agent_id].append(row.integration)
+    return found
 
 
 def by_name(name: str) -> Agent:
@@ -93,9 +118,9 @@ def by_name(name: str) -> Agent:
 
 
 def get(agent_id: int) -> Agent:
-    agent: Agent | None = Agent.get_or_none(Agent.id == agent_id)
+    agent: Agent | None = Agent.get_or_none(Agent.id == agent_id) if agent_id < 2**63 else None
     if agent is None:
-        raise NotFound("There is no such agent.")
+        raise NotFound("There is no such agent.", next_step="Go back to Agents.")
     return agent
 
 
@@ -115,17 +140,30 @@ def _new_key() -> tuple[str, str]:
 
 
 def _free_name(name: str) -> str:
-    name = name.strip()
-    if not NAME.fullmatch(name):
-        raise InvalidInput("An agent's name has 1 to 60 characters.", field="name")
+    """People decide by this name, so it must be what it seems. In the caller's transaction."""
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise InvalidInput(f"An agent's name has 1 to {LONGEST_NAME} characters.", field="name")
+    if has_hidden(name):
+        raise InvalidInput(
+            "This name has characters that can't be seen.",
+            field="name",
+            next_step="Type it instead of pasting it.",
+        )
     if Agent.get_or_none(Agent.name == name):
-        raise InvalidInput(f"There is already an agent called “{name}”.", field="name")
+        raise InvalidInput(
+            f"There is already an agent called “{name}”.", field="name", next_step="Choose another name."
+        )
     return name
 
 
 def _check_expiry(expires_at: datetime | None) -> None:
     if expires_at is not None and expires_at <= now():
-        raise InvalidInput("The expiry lies in the past.", field="expires")
+        raise InvalidInput(
+            "This day has passed already.",
+            field="expires",
+            next_step="Choose a later one, or leave it empty.",
+        )
 
 
 def _grant(agent: Agent, integrations: Iterable[Integration]) -> list[str]:

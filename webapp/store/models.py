@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import (
+    JOIN,
     AutoField,
     BlobField,
     BooleanField,
@@ -182,6 +183,12 @@ class Agent(Table):
     def usable(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now())
 
+    @classmethod
+    def listed(cls) -> ModelSelect:
+        """With their owners; revoked ones last."""
+        rows = cls.select(cls, User).join(User, JOIN.LEFT_OUTER)
+        return rows.order_by(cls.revoked_at.is_null(False), fn.LOWER(cls.name))
+
 
 class AgentIntegration(Table):
     """What a limited agent may use."""
@@ -293,17 +300,20 @@ class Entry(Table):
     @classmethod
     def newest(
         cls,
-        exact: dict[str, str],
+        exact: dict[str, str | tuple[str, ...]],
         *,
         text: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
         before: int = 0,
     ) -> ModelSelect:
-        """Rows whose columns equal `exact`, newest first; `before` is an id to go on from."""
+        """Rows whose columns equal `exact` (or one of it), newest first; `before` is an id to go on from."""
         query = cls.select().order_by(cls.id.desc())
         for name, value in exact.items():
-            query = query.where(getattr(cls, name) == value)
+            column = getattr(cls, name)
+            # Through the index on kind, half the log would be sorted to find a page (750 ms in 500,000 rows).
+            column = fn.COALESCE(column, "") if name == "kind" else column
+            query = query.where(column.in_(value) if isinstance(value, tuple) else column == value)
         if text:
             query = query.where(cls.tool.contains(text) | cls.actor.contains(text) | cls.details.contains(text))
         if since:

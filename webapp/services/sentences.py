@@ -1,0 +1,147 @@
+"""The log in words: what every action is called, in one place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any
+
+from webapp.services import policies
+from webapp.store.models import Entry
+
+SYNCED = {"added": "new", "changed": "changed", "missing": "gone", "back": "back", "quarantined": "set aside"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended: the verb before the tool, the word after it, its tone."""
+
+    verb: str
+    word: str
+    tone: str
+
+
+OUTCOMES = {
+    "ok": Outcome("called", "done", "ok"),
+    "tool_error": Outcome("called", "the tool reported an error", "wait"),
+    "waiting": Outcome("asked for", "waiting for approval", "wait"),
+    "denied": Outcome("asked for", "denied", "stop"),
+    "refused": Outcome("asked for", "refused", "stop"),
+    "expired": Outcome("asked for", "nobody decided in time", "quiet"),
+    "failed": Outcome("called", "failed", "stop"),
+    "cancelled": Outcome("called", "the agent hung up", "quiet"),
+    "unknown": Outcome("called", "outcome unknown", "stop"),
+}
+# What people look for together: words, and outcomes.
+GROUPS = {
+    "finished": ("ended, in whatever way", tuple(name for name in OUTCOMES if name != "waiting")),
+    "stopped": ("denied or refused", ("denied", "refused")),
+    "error": ("any error", ("tool_error", "failed", "unknown")),
+}
+
+# {tool} and {integration} are the entry's own; other names are keys of its details, and after the colon
+# stands how to say them.
+ACTIONS = {
+    "policy.set": "set {tool} to {to:policy}",
+    "policy.reset": "put {tool} back to its seed, {to:policy}",
+    "tool.changed": "found a new definition of {tool}, which is set to {to:policy} now",
+    "tool.reviewed": "looked at the new definition of {tool} and left it at {to:policy}",
+    "integration.added": "began to add {integration}",
+    "integration.changed": "changed the address or the name of {integration}",
+    "integration.private_allowed": "allowed {integration} to be in our own network, at {host}",
+    "integration.finished": "finished the set-up of {integration}",
+    "integration.discarded": "gave up the set-up of {integration}",
+    "integration.synced": "synced {integration}: {:counts}",
+    "integration.state": "found {integration} to be {to:state}, after {from:state}",
+    "integration.renamed": "renamed {integration} from {from} to {to}",
+    "integration.paused": "paused {integration}",
+    "integration.resumed": "resumed {integration}",
+    "integration.switched_on": "switched on {integration}",
+    "integration.switched_off": "switched off {integration}",
+    "integration.configured": "changed the settings of {integration}",
+    "integration.disconnected": "disconnected {integration}, and with it {tools:tools}",
+    "connection.saved": "signed in to {integration}",
+    "connection.replaced": "signed in to {integration} again",
+    "approval.approve": "approved a call of {tool} by {agent}",
+    "approval.deny": "denied a call of {tool} by {agent}",
+    "agent.added": "added the agent {agent}, for {integrations:limits}",
+    "agent.limited": "limited the agent {agent} to {integrations:limits}",
+    "agent.expiry": "let the key of {agent} work {expires_at:until}",
+    "agent.key_replaced": "replaced the key of {agent}",
+    "agent.revoked": "revoked the key of {agent}",
+    "user.added": "added {email} as {role}",
+    "user.role": "changed {email} from {from} to {to}",
+    "user.disabled": "closed the account of {email}",
+    "user.enabled": "opened the account of {email} again",
+    "user.renamed": "changed the name of {email} to {name}",
+    "user.password": "changed the password of {email}",
+    "session.started": "signed in",
+    "session.ended": "ended a session of {of}",
+    "session.all_ended": "signed {of} out everywhere",
+    "session.refused": "could not sign in",
+    "backup.made": "made a backup",
+    "key.rotated": "rotated the key that seals the secrets",
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`kind`: words (ours), value (somebody else's words), or name (of a tool or an integration)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Begins after the actor. `word` and `tone` are empty for what simply happened."""
+
+    pieces: list[Piece]
+    word: str = ""
+    tone: str = ""
+
+
+def tell(entry: Entry) -> Sentence:
+    if entry.kind == "call":
+        outcome = OUTCOMES.get(entry.outcome, Outcome("called", entry.outcome, "quiet"))
+        called = [Piece("words", f"{outcome.verb} "), Piece("name", entry.tool)]
+        return Sentence(called, outcome.word, outcome.tone)
+    pieces = _pieces(ACTIONS.get(entry.action, entry.action), entry)
+    return Sentence(pieces, "refused", "stop") if entry.outcome == "refused" else Sentence(pieces)
+
+
+def _pieces(template: str, entry: Entry) -> list[Piece]:
+    details = json.loads(entry.details)
+    pieces = []
+    for words, name, how, _ in Formatter().parse(template):
+        if words:
+            pieces.append(Piece("words", words))
+        if name in ("tool", "integration"):
+            pieces.append(Piece("name", getattr(entry, name)))
+        elif name is not None:
+            pieces.append(Piece("value", _said(details.get(name) if name else details, how or "")))
+    return pieces
+
+
+def _said(value: Any, how: str) -> str:
+    match how:
+        case "policy":
+            return policies.WORDS.get(str(value), str(value))
+        case "state":
+            return str(value).replace("_", " ")
+        case "counts":
+            return ", ".join(f"{value[key]} {word}" for key, word in SYNCED.items() if value.get(key))
+        case "tools":
+            return "1 tool" if value == 1 else f"{value} tools"
+        case "limits":
+            return _limits(value)
+        case "until":
+            return f"until {str(value)[:10]}" if value else "without an end"
+    return "…" if value is None else str(value)
+
+
+def _limits(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "no integration"
+    return "every integration"
