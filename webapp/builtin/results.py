@@ -11,7 +11,6 @@ CUT = "\n… (cut: the answer was longer)"
 def said(text: str, structured: dict[str, Any] | None = None) -> dict[str, Any]:
     if len(text) > LONGEST_TEXT:
         text = text[: LONGEST_TEXT - len(CUT)] + CUT
-    text = text.encode("utf-8", "replace").decode()  # half a pair of surrogates is no text
     result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": False}
     return result if structured is None else result | {"structuredContent": structured}
 

@@ -287,6 +287,15 @@ def test_one_silent_part_does_not_cost_the_others() -> None:
     assert answer.data["spf"]["verdict"] == "ok"
 
 
+def test_one_part_with_many_silent_names_does_not_cost_the_others() -> None:
+    names = [f"s{n}.example" for n in range(3)]
+    record = " ".join(["v=spf1", *(f"include:{name}" for name in names), "-all"])
+    zone = GOOD | {"shop.example TXT": [text(record)]}
+    answer, _ = check(zone, silent=" ".join(names), seconds=1.0)
+    assert answer.data["spf"]["verdict"] == "unknown"
+    assert answer.data["dmarc"]["verdict"] == "ok"
+
+
 def test_a_silent_domain_is_told_in_time() -> None:
     answer, _ = check(GOOD, silent="shop.example", seconds=0.4)
     assert answer.data["verdict"] == "unknown"
