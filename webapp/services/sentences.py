@@ -10,6 +10,7 @@ from typing import Any
 from webapp.services import policies
 from webapp.store.models import Entry
 
+MISSING = object()
 SYNCED = {"added": "new", "changed": "changed", "missing": "gone", "back": "back", "quarantined": "set aside"}
 
 
@@ -120,7 +121,10 @@ def _pieces(template: str, entry: Entry) -> list[Piece]:
         if name in ("tool", "integration"):
             pieces.append(Piece("name", getattr(entry, name)))
         elif name is not None:
-            pieces.append(Piece("value", _said(details.get(name) if name else details, how or "")))
+            known = not name or name in details
+            pieces.append(
+                Piece("value", _said(details[name] if name else details, how or "") if known else "…")
+            )
     return pieces
 
 
@@ -138,7 +142,7 @@ def _said(value: Any, how: str) -> str:
             return _limits(value)
         case "until":
             return f"until {str(value)[:10]}" if value else "without an end"
-    return "…" if value is None else str(value)
+    return str(value)
 
 
 def _limits(value: Any) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-# Joiners and selectors that steer how neighbours look, without a glyph of their own.
-INVISIBLE_MARKS = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, 0x2800}
+# Joiners, fillers and selectors without a glyph of their own, in categories where others have one.
+INVISIBLE_MARKS = {
+    0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0,
+    *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0),
+}  # fmt: skip
+HIDDEN_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 WANTED = {"\n", "\t"}
 
 
@@ -13,14 +17,7 @@ def is_hidden(character: str) -> bool:
     """Control, format (zero-width, bidi, tag characters), selectors, private use, and odd spaces."""
     if character in WANTED or character == " ":
         return False
-    code = ord(character)
-    category = unicodedata.category(character)
-    return (
-        category in ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Zs")
-        or code in INVISIBLE_MARKS
-        or 0xFE00 <= code <= 0xFE0F
-        or 0xE0100 <= code <= 0xE01EF
-    )
+    return unicodedata.category(character) in HIDDEN_CATEGORIES or ord(character) in INVISIBLE_MARKS
 
 
 def has_hidden(text: str) -> bool:
@@ -29,9 +26,12 @@ def has_hidden(text: str) -> bool:
 
 def reveal(text: object) -> list[tuple[str, bool]]:
     """The text in pieces; True marks the name of a hidden character, e.g. ("⟨U+202E⟩", True)."""
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return [(text, False)]
     pieces: list[tuple[str, bool]] = []
     plain: list[str] = []
-    for character in str(text):
+    for character in text:
         if is_hidden(character):
             if plain:
                 pieces.append(("".join(plain), False))

@@ -1,0 +1,98 @@
+"""Every action that is logged can be told in a sentence."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from webapp.services import sentences
+from webapp.store.models import Entry
+
+ROOT = Path(__file__).parents[2]
+ACTION = re.compile(r"(agent|approval|backup|connection|integration|key|policy|session|tool|user)\.[a-z_]+")
+DECISIONS = {"approval.approve", "approval.deny"}  # written as approval.{decision}
+
+
+def told(action: str, kind: str = "change", **columns: Any) -> str:
+    """As a reader sees it, without the actor."""
+    details = json.dumps(columns.pop("details", {}), default=str)
+    sentence = sentences.tell(Entry(kind=kind, action=action, details=details, **columns))
+    return "".join(piece.text for piece in sentence.pieces) + (f" – {sentence.word}" if sentence.word else "")
+
+
+def logged_actions() -> set[str]:
+    """Every string in the services that has the form of an action."""
+    found = set()
+    for path in (ROOT / "webapp" / "services").rglob("*.py"):
+        if path.name != "sentences.py":
+            strings = (n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant))
+            found |= {text for text in strings if isinstance(text, str) and ACTION.fullmatch(text)}
+    return found | DECISIONS
+
+
+def test_every_logged_action_has_a_sentence_and_no_sentence_is_left_over() -> None:
+    assert logged_actions() == set(sentences.ACTIONS)
+
+
+@pytest.mark.parametrize("action", sentences.ACTIONS)
+def test_a_sentence_survives_details_that_are_missing(action: str) -> None:
+    text = told(action, integration="desk", tool="mcp:desk:get")
+    assert text
+    assert "None" not in text
+    assert "{" not in text
+
+
+def test_a_policy_is_told_in_the_words_of_the_screen() -> None:
+    text = told("policy.set", tool="mcp:halo:delete_ticket", details={"from": "approval", "to": "disabled"})
+    assert text == "set mcp:halo:delete_ticket to Disabled"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("ok", "called mcp:halo:create_ticket – done"),
+        ("waiting", "asked for mcp:halo:create_ticket – waiting for approval"),
+        ("denied", "asked for mcp:halo:create_ticket – denied"),
+        ("refused", "asked for mcp:halo:create_ticket – refused"),
+        ("unknown", "called mcp:halo:create_ticket – outcome unknown"),
+        ("something new", "called mcp:halo:create_ticket – something new"),
+    ],
+)
+def test_a_call_is_told_with_its_outcome(outcome: str, words: str) -> None:
+    assert told("call", "call", tool="mcp:halo:create_ticket", outcome=outcome) == words
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "words"),
+    [
+        ("integration.synced", {"added": 3, "missing": 1, "unchanged": 9}, "synced desk: 3 new, 1 gone"),
+        ("integration.renamed", {"from": "auto", "to": "Help Desk"}, "renamed desk from auto to Help Desk"),
+        (
+            "integration.state",
+            {"from": "connected", "to": "needs_sign_in"},
+            "found desk to be needs sign in, after connected",
+        ),
+        ("integration.disconnected", {"tools": 1}, "disconnected desk, and with it 1 tool"),
+        ("agent.limited", {"agent": "B", "integrations": "all"}, "limited the agent B to every integration"),
+        ("agent.limited", {"agent": "Bo", "integrations": []}, "limited the agent Bo to no integration"),
+        (
+            "agent.expiry",
+            {"agent": "Claude", "expires_at": "2030-01-31 23:59:59.999999+00:00"},
+            "let the key of Claude work until 2030-01-31",
+        ),
+        ("agent.expiry", {"agent": "Bo", "expires_at": None}, "let the key of Bo work without an end"),
+        ("user.role", {"email": "t@x", "from": "viewer", "to": "admin"}, "changed t@x from viewer to admin"),
+        ("an.action", {}, "an.action"),
+    ],
+)  # fmt: skip
+def test_a_change_is_told_with_its_details(action: str, details: dict[str, Any], words: str) -> None:
+    assert told(action, integration="desk", details=details) == words
+
+
+def test_a_refused_change_says_so() -> None:
+    assert told("session.refused", outcome="refused") == "could not sign in – refused"
