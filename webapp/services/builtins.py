@@ -8,9 +8,10 @@ from typing import Any
 
 from webapp.builtin import BUILTINS, Builtin
 from webapp.errors import InvalidInput, NotFound
-from webapp.services import audit, connections, health, sync
+from webapp.services import audit, connections, health
 from webapp.services.accounts import needs
 from webapp.services.audit import SYSTEM, Actor
+from webapp.services.reconciling import reconcile
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration
@@ -82,7 +83,7 @@ def _ensure(builtin: Builtin) -> None:
         if row.kind != "builtin":
             log.warning("the built-in %s is left out: a server has its name", builtin.name)
             return
-        sync.reconcile(row, listing, SYSTEM)
+        reconcile(row, listing, SYSTEM)
 
 
 def _builtin(integration: Integration) -> Integration:

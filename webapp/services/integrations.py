@@ -1,22 +1,21 @@
-"""Sources of tools: adding a server, finishing its set-up, pausing it, taking it out again."""
+"""Sources of tools: adding a server, finishing its set-up, renaming and pausing it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
-
-from peewee import ModelSelect
 
 from webapp.builtin import BUILTINS
 from webapp.errors import InvalidInput, NotFound, Stale
-from webapp.services import addresses, approvals, audit, checks, connections, health, names
+from webapp.services import addresses, audit, checks, health, names
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.builtins import configure_builtin, ensure_builtins, set_builtin
+from webapp.services.departures import discard_draft, disconnect, going
 from webapp.services.health import mark
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import AgentIntegration, Approval, Connection, Integration, Tool
+from webapp.store.models import Connection, Integration
 from webapp.upstream.egress import Allowance
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "set_builtin",
 ]
 
-STEPS = ("address", "check", "sign-in", "tools", "done")
 LONGEST_TITLE = 80
 
 
@@ -149,16 +147,6 @@ def finish(integration: Integration, actor: Actor) -> Integration:
     return _again(integration)
 
 
-def discard_draft(integration: Integration, actor: Actor) -> None:
-    needs(actor, "admin")
-    with writing():
-        current = _again(integration)
-        if current.finished_at is not None:
-            raise Stale("This server is in use.", next_step="Disconnect it instead.")
-        _delete(current)
-        audit.record("integration.discarded", actor, integration=current.name)
-
-
 # --- in use
 
 
@@ -195,44 +183,6 @@ def resume(integration: Integration, actor: Actor) -> Integration:
         if current.state == "paused":
             _switch(current, health.settled(current), "integration.resumed", actor)
     return _again(integration)
-
-
-@dataclass(frozen=True)
-class Going:
-    """What a disconnect takes along."""
-
-    tools: int
-    chosen: int  # tools whose policy somebody changed
-    waiting: int
-    secret: bool
-    agents: int  # agents limited to certain integrations that have this one
-
-
-def going(integration: Integration) -> Going:
-    return Going(
-        tools=Tool.of(integration).count(),
-        chosen=Tool.of(integration).where(Tool.policy != Tool.seed_policy).count(),
-        waiting=_waiting(integration).count(),
-        secret=bool((connection := connections.of(integration)) and connection.secrets),
-        agents=_grants(integration),
-    )
-
-
-def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> None:
-    """Tools, policies, secret and grants go; waiting approvals are withdrawn; the log stays."""
-    needs(actor, "admin")
-    if integration.kind == "builtin":
-        raise Stale("A built-in can't be disconnected.", next_step="Switch it off instead.")
-    if confirm_name.strip() != integration.name:
-        raise InvalidInput(
-            f"Type the name {integration.name} to confirm.", field="confirm", next_step="Nothing was removed."
-        )
-    with writing():
-        current = _again(integration)
-        gone = going(current)
-        approvals.withdraw({approval.tool for approval in _waiting(current)})
-        _delete(current)
-        audit.record("integration.disconnected", actor, integration=current.name, details=asdict(gone))
 
 
 # --- small things they share
@@ -276,21 +226,3 @@ def _switch(integration: Integration, state: str, action: str, actor: Actor) -> 
         return
     Integration.update(state=state, state_reason="").where(Integration.id == integration.id).execute()
     audit.record(action, actor, integration=integration.name)
-
-
-def _waiting(integration: Integration) -> ModelSelect:
-    return (
-        Approval.select()
-        .join(Tool)
-        .where(Tool.integration == integration, Approval.state.in_(("waiting", "approved")))
-    )
-
-
-def _grants(integration: Integration) -> int:
-    count: int = AgentIntegration.select().where(AgentIntegration.integration == integration).count()
-    return count
-
-
-def _delete(integration: Integration) -> None:
-    """Connection, check, tools, quarantine and grants go with the row."""
-    Integration.delete().where(Integration.id == integration.id).execute()

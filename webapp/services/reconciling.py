@@ -1,0 +1,234 @@
+"""Comparing a listing with our tools: new, changed, back, gone. Only a complete listing says gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import chunked
+
+from webapp.errors import Stale
+from webapp.services import audit, health, names, schedule, seeding
+from webapp.services.addresses import host_of
+from webapp.services.audit import Actor, Row
+from webapp.services.changes import describe
+from webapp.services.policies import stricter
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import Integration, Quarantine, Tool
+from webapp.upstream.client import ServerInfo
+from webapp.upstream.listing import Listing, ToolDefinition
+
+ROWS_AT_ONCE = 500
+LONGEST_TITLE = 80
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """Counts; `problem` says why the listing was not complete."""
+
+    added: int = 0
+    changed: int = 0
+    missing: int = 0
+    back: int = 0
+    quarantined: int = 0
+    unchanged: int = 0
+    problem: str = ""
+
+    @property
+    def differs(self) -> bool:
+        return any((self.added, self.changed, self.missing, self.back))
+
+    def __str__(self) -> str:
+        counts = [
+            (self.added, "new"),
+            (self.changed, "changed"),
+            (self.missing, "gone"),
+            (self.back, "back"),
+            (self.unchanged, "unchanged"),
+            (self.quarantined, "set aside"),
+        ]
+        words = ", ".join(f"{count} {word}" for count, word in counts if count) or "no tools"
+        return f"{words}. {self.problem}".strip() if self.problem else words
+
+
+def reconcile(
+    integration: Integration, listing: Listing, actor: Actor, *, server: ServerInfo | None = None
+) -> SyncResult:
+    """One transaction. New tools are seeded, changed ones lose Auto, missing ones are marked."""
+    with writing():
+        current = Integration.get_or_none(Integration.id == integration.id)
+        if current is None or current.url != integration.url:
+            raise Stale("This server was changed or disconnected meanwhile.", next_step="Begin again.")
+        comparison = _compare(current, listing)
+        result = comparison.result
+        _add(current, comparison.added)
+        rows = _update(current, comparison.changed, actor)
+        _mark_back(comparison.back)
+        _mark_missing(comparison.missing)
+        _set_aside(current, listing)
+        _note_success(current, listing, server)
+        if result.differs:
+            audit.append(rows)
+            counts = {key: value for key, value in asdict(result).items() if value}
+            audit.record("integration.synced", actor, integration=current.name, details=counts)
+        health.mark(current, "connected")
+    return result
+
+
+# --- comparing
+
+
+@dataclass
+class _Known:
+    id: int
+    digest: str
+    missing: bool
+
+
+@dataclass
+class _Comparison:
+    result: SyncResult
+    added: list[ToolDefinition]
+    changed: list[tuple[int, ToolDefinition]]
+    back: list[int]
+    missing: list[int]
+
+
+def _compare(integration: Integration, listing: Listing) -> _Comparison:
+    query = Tool.select(Tool.name, Tool.id, Tool.definition_digest, Tool.missing_since).where(
+        Tool.integration == integration
+    )
+    known = {name: _Known(id, digest, bool(gone)) for name, id, digest, gone in query.tuples()}
+    listed = {tool.name: tool for tool in listing.tools}
+    added = [tool for name, tool in listed.items() if name not in known]
+    met = [(known[name], tool) for name, tool in listed.items() if name in known]
+    changed = [(was.id, tool) for was, tool in met if was.digest != tool.digest]
+    back = [was.id for was, _ in met if was.missing]
+    gone = [was.id for name, was in known.items() if name not in listed and not was.missing]
+    missing = gone if listing.complete else []
+    result = SyncResult(
+        added=len(added),
+        changed=len(changed),
+        missing=len(missing),
+        back=len(back),
+        quarantined=len(listing.quarantined),
+        unchanged=len(met) - len(changed),
+        problem=listing.problem,
+    )
+    return _Comparison(result, added, changed, back, missing)
+
+
+# --- writing, all in the caller's transaction
+
+
+def _add(integration: Integration, tools: list[ToolDefinition]) -> None:
+    if not tools:
+        return
+    taken = {name for (name,) in Tool.select(Tool.wire_name).tuples()}
+    moment = now()
+    for batch in chunked(_new_rows(integration, tools, taken, moment), ROWS_AT_ONCE):
+        Tool.insert_many(batch).execute()
+
+
+def _new_rows(
+    integration: Integration, tools: list[ToolDefinition], taken: set[str], moment: datetime
+) -> Iterator[dict[str, Any]]:
+    for tool in tools:
+        wire_name = names.wire_name(integration.name, tool.name, taken)
+        taken.add(wire_name)
+        seed = seeding.seed(tool.name, tool.description, tool.annotations, tool.input_schema)
+        yield {
+            "integration": integration.id,
+            "name": tool.name,
+            "catalogue_name": names.catalogue_name(integration.catalogue_prefix, tool.name),
+            "wire_name": wire_name,
+            "policy": seed.policy,
+            "policy_by": "",
+            "first_seen_at": moment,
+            **_definition(tool),
+            **_seeded(seed),
+        }
+
+
+def _definition(tool: ToolDefinition) -> dict[str, Any]:
+    return {
+        "title": tool.title,
+        "description": tool.description,
+        "definition": tool.raw,
+        "definition_digest": tool.digest,
+    }
+
+
+def _seeded(seed: seeding.Seed) -> dict[str, Any]:
+    return {"kind": seed.kind, "seed_policy": seed.policy, "seed_reason": seed.reason}
+
+
+def _update(integration: Integration, changed: list[tuple[int, ToolDefinition]], actor: Actor) -> list[Row]:
+    """The log rows of the changed tools, for the end of the transaction."""
+    rows: list[Row] = []
+    for batch in chunked(changed, ROWS_AT_ONCE):
+        before = {tool.id: tool for tool in Tool.select().where(Tool.id.in_([id for id, _ in batch]))}
+        rows += [_update_one(integration, before[id], tool, actor) for id, tool in batch]
+    return rows
+
+
+def _update_one(integration: Integration, before: Tool, after: ToolDefinition, actor: Actor) -> Row:
+    """A policy that a person chose stays where it is stricter than the new seed; Auto never stays."""
+    seed = seeding.seed(after.name, after.description, after.annotations, after.input_schema)
+    policy = stricter(stricter(before.policy, seed.policy), "approval")
+    changes = _definition(after) | _seeded(seed) | {"policy": policy, "changed_at": now()}
+    if policy != before.policy:
+        changes |= {"policy_by": "", "policy_at": now()}
+    Tool.update(**changes).where(Tool.id == before.id).execute()
+    details = {
+        "from": before.policy,
+        "to": policy,
+        "changes": describe(before.definition, after.raw),
+    }
+    return Row("change", actor, "tool.changed", integration.name, before.catalogue_name, details=details)
+
+
+def _mark_back(ids: list[int]) -> None:
+    for batch in chunked(ids, ROWS_AT_ONCE):
+        Tool.update(missing_since=None).where(Tool.id.in_(batch)).execute()
+
+
+def _mark_missing(ids: list[int]) -> None:
+    for batch in chunked(ids, ROWS_AT_ONCE):
+        Tool.update(missing_since=now()).where(Tool.id.in_(batch)).execute()
+
+
+def _set_aside(integration: Integration, listing: Listing) -> None:
+    """The list is replaced; what an incomplete listing did not show stays on it."""
+    query = Quarantine.select(Quarantine.name, Quarantine.reason).where(Quarantine.integration == integration)
+    before = list(query.tuples())
+    now_aside = [(item.name, item.reason) for item in listing.quarantined]
+    if not listing.complete:
+        now_aside = list(dict.fromkeys(before + now_aside))
+    if before == now_aside:
+        return
+    Quarantine.delete().where(Quarantine.integration == integration).execute()
+    rows = [{"integration": integration.id, "name": name, "reason": reason} for name, reason in now_aside]
+    for batch in chunked(rows, ROWS_AT_ONCE):
+        Quarantine.insert_many(batch).execute()
+
+
+def _note_success(integration: Integration, listing: Listing, server: ServerInfo | None) -> None:
+    moment = now()
+    changes: dict[str, Any] = {"sync_due_at": schedule.next_time(), "sync_error": listing.problem}
+    if listing.complete:
+        changes["synced_at"] = moment
+    if server:
+        changes["protocol"] = server.version
+        changes["server"] = {
+            "name": server.name,
+            "title": server.title,
+            "server_version": server.server_version,
+            "instructions": server.instructions,
+        }
+        if integration.synced_at is None and integration.title == host_of(integration.url):
+            changes["title"] = (server.title or server.name)[:LONGEST_TITLE] or integration.title
+    Integration.update(**changes).where(Integration.id == integration.id).execute()
