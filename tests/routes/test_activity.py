@@ -1,0 +1,289 @@
+"""Activity: everything that happened, in words, found again by what was asked for."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+
+from tests.routes.logbook import ANN, call, change, listed, write
+from tests.routes.settings_house import (  # noqa: F401
+    Connect,
+    admin,
+    app,
+    connect,
+    furnished,
+    meadow,
+    servers,
+    technician,
+    viewer,
+)
+from tests.routes.visitors import Visitor, text_of
+from webapp.services import agents, approvals, audit, integrations, policies
+from webapp.services.audit import COMMAND, Actor
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import Agent, Entry, Tool
+
+# ruff: noqa: F811
+NASTY = "</pre><script>alert(1)</script>\"'><img src=x onerror=1>{{7*7}}"
+
+
+# --- the list
+
+
+def test_calls_and_changes_are_told_in_words_newest_first(viewer: Visitor) -> None:
+    ids = write(
+        call(outcome="waiting", tool="create_ticket"),
+        change("policy.set", tool="mcp:desk:delete_ticket", details={"from": "approval", "to": "disabled"}),
+    )
+    assert listed(viewer)[:2] == ids[::-1]
+    text = text_of(viewer.get("/activity"))
+    assert "Claude asked for mcp:desk:create_ticket – waiting for approval" in text
+    assert "ann@example.com set mcp:desk:delete_ticket to Disabled" in text
+
+
+def test_a_real_change_of_a_policy_is_found_by_its_tool(admin: Visitor, connect: Connect) -> None:
+    connect("desk")
+    tool = Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket")
+    policies.set_policy(tool, "disabled", ANN)
+    html = admin.get("/activity?" + urlencode({"tool": "mcp:desk:get_ticket"}))
+    assert "ann@example.com set mcp:desk:get_ticket to Disabled" in text_of(html)
+    assert len(listed(admin, tool="mcp:desk:get_ticket")) == 1
+
+
+def test_a_moment_is_relative_with_the_absolute_one_beside_it(viewer: Visitor) -> None:
+    write(call(at=datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)))
+    html = viewer.get("/activity")
+    assert re.search(
+        r'<time datetime="2026-03-29T00:59:59\+00:00" title="2026-03-29 00:59:59 UTC">[^<]+ ago<', html
+    )
+
+
+def test_the_log_check_is_one_link_away(viewer: Visitor) -> None:
+    assert 'href="/settings/general">Check the log' in viewer.get("/activity")
+
+
+# --- filters
+
+
+@pytest.fixture
+def entries(app: Flask) -> dict[str, int]:
+    """Name → id of its entry."""
+    rows = {
+        "read": call(),
+        "write": call(tool="add_note", outcome="waiting", approval="apr_1"),
+        "written": call(tool="add_note", approval="apr_1"),
+        "denied": call("Cursor", "delete_ticket", "denied"),
+        "refused": call("Cursor", "delete_ticket", "refused", source="halo"),
+        "failed": call("Cursor", outcome="failed", source="halo"),
+        "unknown": call("Cursor", outcome="unknown"),
+        "tool error": call("Cursor", outcome="tool_error", details={"arguments": {"q": "100% Größe_x"}}),
+        "old": call(at=datetime(2026, 2, 3, 23, 59, 59, tzinfo=UTC)),
+        "older": call(at=datetime(2026, 2, 3, 0, 0, 0, tzinfo=UTC)),
+        "oldest": call(at=datetime(2026, 2, 2, 23, 59, 59, tzinfo=UTC)),
+        "paused": change(),
+    }
+    return dict(zip(rows, write(*rows.values()), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"kind": "change", "integration": "desk"}, ["paused"]),
+        ({"kind": "call", "integration": "halo"}, ["refused", "failed"]),
+        ({"outcome": "waiting"}, ["write"]),
+        ({"outcome": "stopped"}, ["denied", "refused"]),
+        ({"outcome": "error"}, ["failed", "unknown", "tool error"]),
+        ({"outcome": "error", "integration": "halo"}, ["failed"]),
+        ({"actor": "Cursor", "outcome": "denied"}, ["denied"]),
+        ({"actor": "ann@example.com"}, ["paused"]),
+        ({"actor": "ann"}, []),
+        ({"tool": "mcp:desk:add_note"}, ["write", "written"]),
+        ({"tool": "mcp:desk:add_note", "outcome": "ok"}, ["written"]),
+        ({"approval": "apr_1"}, ["write", "written"]),
+        ({"text": "add_note"}, ["write", "written"]),
+        ({"text": "Größe"}, ["tool error"]),
+        ({"text": "100%"}, ["tool error"]),
+        ({"text": "0%x"}, []),  # a percent sign is a percent sign
+        ({"text": "e_x"}, ["tool error"]),
+        ({"text": "ö_x"}, []),
+        ({"since": "2026-02-03", "until": "2026-02-03"}, ["old", "older"]),
+        ({"until": "2026-02-02"}, ["oldest"]),
+        ({"since": "2026-02-03", "until": "2026-02-03", "actor": "Cursor"}, []),
+        ({"kind": "nonsense"}, []),
+        ({"outcome": "nonsense"}, []),
+    ],
+)
+def test_filters_find_what_they_say(
+    viewer: Visitor, entries: dict[str, int], asked: dict[str, str], found: list[str]
+) -> None:
+    assert listed(viewer, **asked) == sorted((entries[name] for name in found), reverse=True)
+
+
+def test_the_form_shows_what_was_asked_for(viewer: Visitor, entries: dict[str, int]) -> None:
+    asked = {
+        "kind": "call", "outcome": "error", "actor": "Cursor", "integration": "halo", "text": "ticket",
+        "tool": "mcp:halo:get_ticket", "since": "2026-01-01", "until": "2027-12-31",
+    }  # fmt: skip
+    html = viewer.get("/activity?" + urlencode(asked))
+    for name in ("actor", "text", "tool", "since", "until"):
+        assert re.search(rf'name="{name}"[^>]* value="{asked[name]}"', html), name
+    for name in ("kind", "outcome", "integration"):  # halo is not there any more: still shown
+        assert f'<option value="{asked[name]}" selected>' in html, name
+    assert 'href="/activity">Clear the filters' in html
+
+
+def test_agents_and_people_are_offered_as_actors(viewer: Visitor) -> None:
+    agents.create("Claude", COMMAND)
+    html = viewer.get("/activity")
+    assert '<option value="Claude"></option>' in html
+    assert '<option value="admin@example.com"></option>' in html
+
+
+@pytest.mark.parametrize("day", ["today", "2026-13-01", "9999-12-31", "0001-01-01", "2026-02-03T10:00"])
+def test_a_day_that_makes_no_sense_is_no_error(viewer: Visitor, entries: dict[str, int], day: str) -> None:
+    viewer.get("/activity?" + urlencode({"since": day, "until": day}))
+
+
+def test_nothing_found_and_nothing_there_differ(viewer: Visitor, app: Flask) -> None:
+    none = viewer.get("/activity?text=nothing-like-this")
+    assert "Nothing matches." in none
+    assert 'href="/activity">Clear the filters' in none
+    beyond = viewer.get("/activity?before=1&actor=Claude")
+    assert "Nothing older." in beyond
+    assert 'href="/activity?actor=Claude">Back to the newest' in beyond
+
+
+# --- pages
+
+
+def test_fifty_a_page_and_the_rest_behind_older(viewer: Visitor) -> None:
+    ids = write(*(call(tool=f"tool_{number}") for number in range(120)))[::-1]
+    html = viewer.get("/activity?kind=call")
+    seen = [listed(viewer, kind="call")]
+    assert "Newest</a>" not in html
+    while older := re.search(r'href="/activity\?([^"]*before=(\d+)[^"]*)">Older', html):
+        assert "kind=call" in older[1]
+        seen.append(listed(viewer, kind="call", before=older[2]))
+        html = viewer.get(f"/activity?kind=call&before={older[2]}")
+        assert 'href="/activity?kind=call">Newest' in html
+    assert [len(page) for page in seen] == [50, 50, 20]
+    assert [number for page in seen for number in page] == ids
+
+
+def test_what_happens_meanwhile_does_not_shift_a_page(viewer: Visitor) -> None:
+    ids = write(*(call() for _ in range(60)))
+    second = listed(viewer, kind="call", before=ids[10])
+    write(*(call() for _ in range(7)))
+    assert listed(viewer, kind="call", before=ids[10]) == second == ids[9::-1]
+
+
+@pytest.mark.parametrize("before", ["-1", "x", "9" * 25, "9" * 400, "٣", "1.5", ""])
+def test_a_page_that_cannot_be_is_the_first_or_the_newest(viewer: Visitor, before: str) -> None:
+    ids = write(call())
+    assert listed(viewer, before=before)[0] == ids[0]
+
+
+# --- one entry
+
+
+def test_an_entry_shows_every_field(admin: Visitor, connect: Connect) -> None:
+    connect("desk")
+    agent, _ = agents.create("Claude", COMMAND)
+    tool = Tool.get(Tool.catalogue_name == "mcp:desk:delete_ticket")
+    asked = approvals.Asked(
+        agent.id, "Claude", tool.id, tool.catalogue_name, "desk", tool.definition_digest, {"id": "T-1"}
+    )
+    with writing():
+        approval = approvals.ask(asked, minutes=5, most_open=5, log_arguments="full")
+    row = call(
+        tool="delete_ticket", approval=approval, policy="approval", duration_ms=12.34,
+        details={"arguments": {"id": "T-1", "client": "Müller & Söhne <GmbH>"}},
+    )  # fmt: skip
+    row.actor = Actor("agent", "Claude", agent.id, ip="198.51.100.4")
+    (number,) = write(row)
+    html = admin.get(f"/activity/{number}")
+    text = text_of(html)
+    for shown in ("Claude called mcp:desk:delete_ticket – done", "(agent) from 198.51.100.4", "12.3 ms",
+                  "Policy then Approval needed", '"client": "Müller & Söhne <GmbH>"'):  # fmt: skip
+        assert shown in text, shown
+    assert bytes(Entry.get_by_id(number).digest).hex() in text
+    links = ("/tools/mcp:desk:delete_ticket", f"/settings/agents/{agent.id}", f"/approvals/{approval}",
+             "/settings/integrations/desk", f"/activity?approval={approval}")  # fmt: skip
+    for link in links:
+        assert f'href="{link}"' in html, link
+        admin.get(link)
+
+
+def test_what_is_gone_is_named_without_a_link(admin: Visitor, connect: Connect) -> None:
+    connect("desk")
+    (number,) = write(call(agent="Nobody", approval="apr_gone"))
+    integrations.disconnect(integrations.find("desk"), "desk", ANN)
+    html = admin.get(f"/activity/{number}")
+    assert text_of(html).count("not there any more") == 2
+    assert "apr_gone" in html
+    for link in ("/tools/", "/settings/integrations/desk", "/settings/agents/", "/approvals/apr"):
+        assert f'href="{link}' not in html[html.index("<h1>") :], link
+
+
+def test_hidden_characters_are_shown_by_their_numbers(viewer: Visitor) -> None:
+    hidden = "pay\u202e\u200b\U000e0041\u00ad\ufe0f\u00a0now\u0007"
+    (number,) = write(call(details={"arguments": {"note": hidden, "\u2066key": 1}}))
+    html = viewer.get(f"/activity/{number}")
+    for code in ("202E", "200B", "E0041", "00AD", "FE0F", "00A0", "2066"):
+        assert f'<mark class="hidden-char">⟨U+{code}⟩</mark>' in html, code
+    assert "\\u0007" in html
+    assert not any(character in html for character in "\u202e\u200b\U000e0041\u2066\u0007")
+
+
+def test_nothing_that_was_logged_becomes_markup(viewer: Visitor, admin: Visitor) -> None:
+    named, _ = agents.create(NASTY[6:50], COMMAND)
+    agents.revoke(named, ANN)
+    rows = [
+        call(agent=NASTY, tool=NASTY, details={"arguments": {NASTY: NASTY}}, approval=NASTY),
+        change("integration.renamed", integration=NASTY, details={"from": NASTY, "to": NASTY}),
+        change(NASTY, details={"why": NASTY}),
+    ]
+    numbers = write(*rows)
+    pages = [f"/activity/{number}" for number in numbers]
+    pages += ["/activity"] + [
+        "/activity?" + urlencode({name: NASTY})
+        for name in ("kind", "outcome", "actor", "integration", "tool", "approval", "text", "since", "before")
+    ]
+    for path in pages:
+        html = viewer.get(path)
+        assert "<script>alert" not in html, path
+        assert "<img src=x" not in html, path
+        assert ">49<" not in html, path
+
+
+@pytest.mark.parametrize("number", ["0", "999999", "9" * 30])
+def test_an_entry_that_is_not_there_is_not_found(viewer: Visitor, number: str) -> None:
+    assert "There is no such entry." in viewer.get(f"/activity/{number}", status=404)
+
+
+def test_only_people_who_are_signed_in_read_the_log(app: Flask) -> None:
+    stranger = app.test_client()
+    for path in ("/activity", "/activity/1", "/"):
+        assert stranger.get(path).headers["Location"].startswith("/login")
+
+
+def test_nobody_changes_the_log_through_its_pages(admin: Visitor) -> None:
+    (number,) = write(call())
+    for path in ("/activity", f"/activity/{number}"):
+        assert admin.post(path).status_code == 405
+    assert audit.verify().intact
+
+
+def test_an_agents_calls_are_those_on_its_page(viewer: Visitor) -> None:
+    agents.create("Claude", COMMAND)
+    write(call(), call("Cursor", "other_tool"), call(at=now() - timedelta(days=30), tool="long_ago"))
+    html = viewer.get(f"/settings/agents/{Agent.get().id}")
+    assert "mcp:desk:get_ticket" in html
+    assert "mcp:desk:long_ago" in html
+    assert "other_tool" not in html
+    assert "Calls, 7 days 1 " in text_of(html)

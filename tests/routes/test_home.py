@@ -1,0 +1,236 @@
+"""Home: what needs a person, today's numbers, the first steps."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.routes.logbook import call, listed, write
+from tests.routes.settings_house import (  # noqa: F401
+    WRITE,
+    Connect,
+    admin,
+    app,
+    connect,
+    furnished,
+    meadow,
+    servers,
+    technician,
+    viewer,
+)
+from tests.routes.visitors import Visitor, text_of
+from tests.services.farm import Farm, tool
+from tests.upstream.zoo import modern
+from webapp.services import agents, approvals, health, integrations, policies, sync
+from webapp.services.audit import COMMAND
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import Agent, Approval, Tool
+
+# ruff: noqa: F811
+NASTY = "<script>alert(1)</script>\"'>{{7*7}}"
+
+
+def section(html: str, id: str) -> str:
+    found = re.search(rf'<section[^>]* id="{id}".*?</section>', html, re.S)
+    return found[0] if found else ""
+
+
+def needs(visitor: Visitor) -> str:
+    return section(visitor.get("/"), "needs")
+
+
+def steps(visitor: Visitor) -> str:
+    return section(visitor.get("/"), "first-steps")
+
+
+def asked_for(count: int) -> list[str]:
+    """That many calls that wait, each of its own."""
+    agent, _ = agents.create("Claude", COMMAND)
+    chosen = Tool.get(Tool.catalogue_name == "mcp:desk:delete_ticket")
+    ids = []
+    for number in range(count):
+        asked = approvals.Asked(
+            agent.id,
+            agent.name,
+            chosen.id,
+            chosen.catalogue_name,
+            "desk",
+            chosen.definition_digest,
+            {"id": number},
+        )
+        with writing():
+            ids.append(approvals.ask(asked, minutes=30, most_open=20, log_arguments="full"))
+    return ids
+
+
+# --- what needs a person
+
+
+def test_a_quiet_house_says_so(viewer: Visitor, connect: Connect) -> None:
+    connect("desk")
+    assert "Nothing. All is well." in needs(viewer)
+
+
+def test_waiting_calls_are_counted_with_the_oldest(viewer: Visitor, connect: Connect) -> None:
+    connect("desk")
+    first, *_ = asked_for(2)
+    Approval.update(created_at=now() - timedelta(minutes=12)).where(Approval.id == first).execute()
+    html = needs(viewer)
+    assert 'href="/approvals">2 calls wait for approval</a>, the oldest since' in html
+    assert "12 minutes ago" in html
+    approvals.decide(first, "deny", COMMAND)
+    assert "1 call waits for approval" in needs(viewer)
+
+
+def test_a_call_that_nobody_can_decide_any_more_needs_nobody(viewer: Visitor, connect: Connect) -> None:
+    connect("desk")
+    asked_for(1)
+    Approval.update(expires_at=now() - timedelta(seconds=1)).execute()
+    assert "All is well" in needs(viewer)
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [("needs_sign_in", "Needs sign-in"), ("unreachable", "Unreachable")]
+)
+def test_a_server_in_trouble_is_named_with_its_reason(
+    viewer: Visitor, connect: Connect, state: str, word: str
+) -> None:
+    health.mark(connect("desk"), state, f"It said <b>no</b> {NASTY}.")
+    html = needs(viewer)
+    assert word in html
+    assert 'href="/settings/integrations/desk">Desk</a>' in html
+    assert "It said &lt;b&gt;no&lt;/b&gt;" in html
+    assert "<script>" not in html
+
+
+def test_a_paused_server_is_nobodys_task(viewer: Visitor, connect: Connect) -> None:
+    integrations.pause(connect("desk"), COMMAND)
+    assert "All is well" in needs(viewer)
+
+
+def test_changed_tools_are_counted_per_server_until_somebody_looks(
+    viewer: Visitor, connect: Connect, servers: Farm
+) -> None:
+    desk = connect("desk")
+    servers.put(modern((tool("get_ticket", "Get two tickets"), WRITE)), "/desk")
+    sync.sync(desk, COMMAND)
+    html = needs(viewer)
+    assert "1 tool of Desk</a> changed since somebody looked: calls of it wait for approval" in html
+    assert "Needs review" not in html  # said once
+    link = re.search(r'href="(/tools\?[^"]*)">1 tool of Desk', html)
+    assert link
+    found = text_of(viewer.get(link[1].replace("&amp;", "&")))
+    assert "mcp:desk:get_ticket" in found
+    assert "mcp:desk:delete_ticket" not in found
+    policies.keep(Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket"), COMMAND)
+    assert "All is well" in needs(viewer)
+
+
+def test_unfinished_set_ups_are_continued_by_an_admin(
+    admin: Visitor, technician: Visitor, connect: Connect
+) -> None:
+    integrations.add_server("https://mcp.example.com/mcp", COMMAND, name="half")
+    connect("unseen", finished=False)
+    html = needs(admin)
+    for name in ("half", "unseen"):
+        link = re.search(rf'href="(/settings/integrations/{name}/[^"]+)"', html)
+        assert link, name
+        admin.get(link[1], status=303)
+    seen = needs(technician)
+    assert "an admin continues it" in seen
+    assert "/setup" not in seen
+
+
+def test_keys_that_end_soon_or_ended_lately_are_named(viewer: Visitor, connect: Connect) -> None:
+    connect("desk")
+    for name, days in (("Soon", 3), ("Late", 30), ("Past", -2), ("Long gone", -30), ("Gone", 2)):
+        agents.create(name, COMMAND)
+        Agent.update(expires_at=now() + timedelta(days=days, minutes=1)).where(Agent.name == name).execute()
+    agents.revoke(agents.by_name("Gone"), COMMAND)
+    text = text_of(needs(viewer))
+    assert "Expires soon The key of Soon stops in 3 days" in text
+    assert "Expired The key of Past stopped" in text
+    assert not any(name in text for name in ("Late", "Long gone", "The key of Gone"))
+
+
+def test_names_are_text(viewer: Visitor, admin: Visitor, connect: Connect) -> None:
+    integrations.rename(connect("desk"), NASTY, COMMAND)
+    health.mark(integrations.find("desk"), "unreachable", NASTY)
+    integrations.add_server("https://mcp.example.com/mcp", COMMAND, name="half", title=NASTY)
+    for visitor in (viewer, admin):
+        html = visitor.get("/")
+        assert html.count("&lt;script&gt;alert(1)") >= 2
+        assert "<script>alert" not in html
+        assert ">49" not in html
+
+
+# --- today's numbers
+
+
+def numbers(visitor: Visitor) -> dict[str, tuple[int, str]]:
+    """Word → the number and where it leads."""
+    found = re.findall(r'<dt>([^<]+)</dt><dd><a href="([^"]+)">(\d+)</a>', visitor.get("/"))
+    return {word: (int(count), link.replace("&amp;", "&")) for word, link, count in found}
+
+
+def test_the_numbers_are_todays_and_lead_to_what_they_count(viewer: Visitor) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    outcomes = (
+        ["ok"] * 4 + ["waiting"] * 3 + ["denied", "refused", "failed", "tool_error", "unknown", "expired"]
+    )
+    write(*(call(outcome=outcome) for outcome in outcomes))
+    write(*(call(outcome=outcome, at=midnight - timedelta(milliseconds=1)) for outcome in outcomes))
+    shown = numbers(viewer)
+    assert {word: count for word, (count, _) in shown.items()} == {
+        "Calls": 10, "Asked for approval": 3, "Denied or refused": 2, "Errors": 3,
+    }  # fmt: skip
+    for word, (count, link) in shown.items():
+        asked: dict[str, Any] = dict(pair.split("=") for pair in link.partition("?")[2].split("&"))
+        assert len(listed(viewer, **asked)) == count, word
+
+
+# --- first steps
+
+
+def test_the_first_steps_are_ticked_one_by_one_and_go(admin: Visitor, connect: Connect) -> None:
+    html = steps(admin)
+    assert html.count("<li>") == 3
+    assert "Done" not in html
+    assert 'href="/settings/agents/new"' in html
+    assert "the practice server will do" in html
+    connect("desk")
+    assert steps(admin).count("Done") == 1
+    admin.post("/settings/agents", name="Claude", scope="all")
+    html = steps(admin)
+    assert html.count("Done") == 2
+    assert 'href="/approvals"' in html
+    write(call())
+    assert steps(admin) == ""
+
+
+def test_others_are_not_sent_where_they_may_not_go(viewer: Visitor, technician: Visitor) -> None:
+    for visitor in (viewer, technician):
+        html = steps(visitor)
+        assert "An admin connects an MCP server" in html
+        for link in re.findall(r'href="([^"]+)"', html):
+            visitor.get(link)
+
+
+def test_without_a_practice_server_the_first_step_is_the_wizard(app: Flask, admin: Visitor) -> None:
+    draft = integrations.add_server("https://mcp.example.com/mcp", COMMAND, name="half")
+    assert "Done" not in steps(admin)  # a draft is no server yet
+    integrations.discard_draft(draft, COMMAND)
+    object.__setattr__(app.extensions["gatehouse"], "practice_url", "")
+    assert 'href="/settings/integrations/new">Connect an MCP server' in steps(admin)
+
+
+def test_a_revoked_agent_does_not_count(admin: Visitor) -> None:
+    agents.create("Claude", COMMAND)
+    assert steps(admin).count("Done") == 1
+    agents.revoke(agents.by_name("Claude"), COMMAND)
+    assert "Done" not in steps(admin)
