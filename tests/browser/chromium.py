@@ -17,6 +17,12 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 ).split()
 
+WHERE_IS_PLAYWRIGHTS = """
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
+
 
 def find() -> str | None:
     named = os.environ.get("CHROMIUM")
@@ -25,9 +31,7 @@ def find() -> str | None:
     for name in NAMES:
         if path := shutil.which(name):
             return path
-    cache = Path.home() / ".cache/ms-playwright"
-    found = sorted(cache.glob("chromium-*/chrome-linux*/chrome"))
-    return str(found[-1]) if found else None
+    return _of_playwright()
 
 
 def get() -> str:
@@ -42,15 +46,26 @@ def get() -> str:
     sys.exit("No Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM to its path.")
 
 
+def _of_playwright() -> str | None:
+    """The build that `playwright install` fetched earlier, if it did. Asked in a process of its own, as
+    Playwright can't be started twice in one thread."""
+    asking = [sys.executable, "-c", WHERE_IS_PLAYWRIGHTS]
+    path = subprocess.run(asking, capture_output=True, text=True, check=False).stdout.strip()
+    return path if path and Path(path).exists() else None
+
+
 def _from_debian() -> None:
+    print("No Chromium yet: installing Debian's …", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium", "fonts-liberation"]):
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"]
+    for command in (["apt-get", "update", "-qq"], install):
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
 def _from_playwright() -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         return  # Debian's package brings its libraries along; Playwright's build often lacks some
+    print("No Chromium yet: fetching Playwright's …", flush=True)
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
 
 
