@@ -81,7 +81,7 @@ def test_waiting_calls_are_counted_with_the_oldest(viewer: Visitor, connect: Con
     first, *_ = asked_for(2)
     Approval.update(created_at=now() - timedelta(minutes=12)).where(Approval.id == first).execute()
     html = needs(viewer)
-    assert 'href="/approvals">2 calls wait for approval</a>, the oldest since' in html
+    assert 'href="/approvals">2 calls wait for approval</a>, the oldest asked' in html
     assert "12 minutes ago" in html
     approvals.decide(first, "deny", COMMAND)
     assert "1 call waits for approval" in needs(viewer)
