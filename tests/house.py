@@ -98,15 +98,19 @@ class House:
         reply = self.post({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}, key)
         return last_message(reply)
 
-    def browser(self, email: str = "ann@example.com") -> httpx2.Client:
+    @contextlib.contextmanager
+    def browser(self, email: str = "ann@example.com") -> Iterator[httpx2.Client]:
         """A signed-in browser without JavaScript."""
-        http = httpx2.Client(
-            base_url=self.url, headers={"Origin": self.url}, follow_redirects=True, timeout=30, trust_env=False
-        )
+        options: dict[str, Any] = {"follow_redirects": True, "timeout": 30, "trust_env": False}
+        with httpx2.Client(base_url=self.url, headers={"Origin": self.url}, **options) as http:
+            self._sign_in(http, email)
+            yield http
+
+    @staticmethod
+    def _sign_in(http: httpx2.Client, email: str) -> None:
         page = http.get("/login")
         form = {"email": email, "password": PASSWORD, "csrf_token": token_in(page.text)}
         assert http.post("/login", data=form).url.path == "/"
-        return http
 
 
 def last_message(reply: httpx2.Response) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import ROOT, Config, from_environment
 from webapp import cli, routes
 from webapp.routes import guards, headers, pages
-from webapp.services import connections, integrations
+from webapp.services import connections, integrations, sync
 from webapp.store.database import open_store
 from webapp.store.models import database
 from webapp.store.secrets import vault
@@ -21,6 +21,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or from_environment()
     open_store(config.data, config.database_url)
     connections.configure(config)
+    sync.configure(config)
     with database.connection_context():
         integrations.ensure_builtins()
 

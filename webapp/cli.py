@@ -17,7 +17,7 @@ from config import Config
 from webapp.errors import InvalidInput, NotFound, Refused
 from webapp.services import accounts, agents, approvals, audit, backups, checks, connections, integrations, policies, sync
 from webapp.services.audit import COMMAND
-from webapp.store.models import Approval, Integration, Tool
+from webapp.store.models import Approval, Entry, Integration, Intent, Tool
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 
@@ -222,6 +222,32 @@ def decide(approval_id: str, decision: str, note: str) -> None:
     """Approve or deny a waiting call."""
     approval = approvals.decide(approval_id, decision, COMMAND, note)
     click.echo(f"{approval.id}: {approval.state}")
+
+
+@command("activity")
+@click.option("--tool", default="", help="Only this catalogue name.")
+@click.option("--limit", default=50, show_default=True)
+@as_json
+def activity(tool: str, limit: int, json_wanted: bool) -> None:
+    """List calls and changes, newest first."""
+    query = Entry.newest({"tool": tool} if tool else {}).limit(limit)
+    rows = (
+        {"id": e.id, "at": e.at, "kind": e.kind, "actor": e.actor, "action": e.action, "tool": e.tool,
+         "outcome": e.outcome, "duration_ms": e.duration_ms, "approval": e.approval, "details": json.loads(e.details)}
+        for e in query
+    )  # fmt: skip
+    show(rows, json_wanted)
+
+
+@command("intents")
+@as_json
+def on_its_way(json_wanted: bool) -> None:
+    """List the writes that are on their way right now."""
+    rows = (
+        {"id": i.id, "since": i.created_at, "tool": i.entry["tool"], "worker": i.worker}
+        for i in Intent.select().order_by(Intent.created_at)
+    )
+    show(rows, json_wanted)
 
 
 @command("disconnect")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from webapp.store.models import Agent, database
 
 @pytest.fixture(scope="module")
 def ann(house: House) -> Iterator[httpx2.Client]:
-    with contextlib.closing(house.browser()) as browser:
+    with house.browser() as browser:
         yield browser
 
 

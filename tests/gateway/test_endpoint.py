@@ -33,10 +33,9 @@ def test_anything_but_a_whole_key_is_401(house: House, key: str, authorization: 
 
 
 def test_a_browser_session_is_no_key(house: House) -> None:
-    http = house.browser()
-    assert http.get("/").status_code == 200
-    assert http.post("/mcp", json=PING).status_code == 401
-    http.close()
+    with house.browser() as http:
+        assert http.get("/").status_code == 200
+        assert http.post("/mcp", json=PING).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "gatehouse@evil.test", "[::2]:8000"])

@@ -110,7 +110,7 @@ def read_keys(path: Path) -> list[bytes]:
 
 def write_keys(path: Path, keys: list[bytes]) -> None:
     """Replaced whole or not at all: a crash leaves the old file or the new one."""
-    fresh = path.with_suffix(".new")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")  # two workers may write at once
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(b"\n".join(keys) + b"\n")
         file.flush()
