@@ -87,12 +87,16 @@ class House:
                 yield client
 
     def post(self, message: object, key: str | None, **headers: str) -> httpx2.Response:
-        sent = {"accept": "application/json, text/event-stream"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        sent = {"accept": "application/json, text/event-stream"} | {
+            k.replace("_", "-"): v for k, v in headers.items()
+        }
         if key is not None:
             sent["authorization"] = f"Bearer {key}"
         return httpx2.post(f"{self.url}/mcp", json=message, headers=sent, timeout=30, trust_env=False)
 
-    def call(self, key: str, name: str, arguments: dict[str, Any] | None = None, id: int = 1) -> dict[str, Any]:
+    def call(
+        self, key: str, name: str, arguments: dict[str, Any] | None = None, id: int = 1
+    ) -> dict[str, Any]:
         """One tools/call, raw: the JSON-RPC answer."""
         params = {"name": name, "arguments": arguments or {}}
         reply = self.post({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}, key)

@@ -28,7 +28,7 @@ def program(config: Config | None = None) -> Program:
 class Program:
     def __init__(self, config: Config) -> None:
         self.app = create_app(config)
-        self.pages = WSGIMiddleware(self.app, workers=PAGE_THREADS)
+        self.pages: Any = WSGIMiddleware(self.app, workers=PAGE_THREADS)  # type: ignore[arg-type]
         self.gateway = Gateway(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,18 @@ from flask.cli import with_appcontext
 
 from config import Config
 from webapp.errors import InvalidInput, NotFound, Refused
-from webapp.services import accounts, agents, approvals, audit, backups, checks, connections, integrations, policies, sync
+from webapp.services import (
+    accounts,
+    agents,
+    approvals,
+    audit,
+    backups,
+    checks,
+    connections,
+    integrations,
+    policies,
+    sync,
+)
 from webapp.services.audit import COMMAND
 from webapp.store.models import Approval, Entry, Integration, Intent, Tool
 
@@ -109,7 +120,9 @@ def revoke_agent(name: str) -> None:
 @click.option("--bearer-stdin", is_flag=True, help="Read a bearer token from standard input.")
 @click.option("--header", help="Name of a header whose value is read from standard input.")
 @click.option("--allow-private", is_flag=True, help="Yes, this is a server in my own network.")
-def add_server(url: str, name: str | None, bearer_stdin: bool, header: str | None, allow_private: bool) -> None:
+def add_server(
+    url: str, name: str | None, bearer_stdin: bool, header: str | None, allow_private: bool
+) -> None:
     """Connect an MCP server: check it, sign in, fetch its tools. Nothing is kept when that fails."""
     secret = sys.stdin.readline().strip() if bearer_stdin or header else ""
     draft = integrations.add_server(url, COMMAND, name=name)
@@ -263,7 +276,9 @@ def verify_log() -> None:
     """Walk the log's chain; name the first row that doesn't fit."""
     result = audit.verify()
     if not result.intact:
-        raise Refused(f"The log does not fit from row {result.first_bad} on: it was changed outside Gatehouse.")
+        raise Refused(
+            f"The log does not fit from row {result.first_bad} on: it was changed outside Gatehouse."
+        )
     click.echo(f"The log is whole: {result.rows} rows, head {result.head}")
 
 
@@ -291,7 +306,7 @@ def rotate_key() -> None:
 
 
 def integration(name: str) -> Integration:
-    found = Integration.get_or_none(Integration.name == name)
+    found: Integration | None = Integration.get_or_none(Integration.name == name)
     if found is None:
         raise NotFound(f"There is no integration called {name}.")
     return found

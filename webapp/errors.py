@@ -92,7 +92,9 @@ class Unreachable(UpstreamError):
 
     for_agent = "The server behind this tool can't be reached right now."
 
-    def __init__(self, what: str, *, kind: str, why: str = "", next_step: str = "", sent: bool = False) -> None:
+    def __init__(
+        self, what: str, *, kind: str, why: str = "", next_step: str = "", sent: bool = False
+    ) -> None:
         super().__init__(what, why=why, next_step=next_step)
         self.kind = kind
         self.sent = sent

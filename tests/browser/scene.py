@@ -68,7 +68,9 @@ def _fill(house: House, practice: str) -> dict[str, str]:
     denied = house.call(key, "desk__restart_device", {"device_id": "NL-SV-001", "when": "now"})
     house.run("decide", _id(denied), "deny", "--note", "Not during office hours.")
     house.call(key, "desk__update_ticket", {"ticket_id": "T-1042", "status": "resolved"})
-    waiting = house.call(key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": NOTE + "\u202e\u200b hidden"})
+    waiting = house.call(
+        key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": NOTE + "\u202e\u200b hidden"}
+    )
     entry = house.do(lambda: _locked(practice))
     return {"approval": _id(waiting), "entry": str(entry)}
 

@@ -27,7 +27,9 @@ def main(wanted: list[str]) -> None:
                     visitor.go("/login").screenshot(path=FOLDER / f"login-{look}.png")
                     visitor.sign_in()
                     for name, path in pages.items():
-                        visitor.go(path.format(**values)).screenshot(path=FOLDER / f"{name}-{look}.png", full_page=True)
+                        visitor.go(path.format(**values)).screenshot(
+                            path=FOLDER / f"{name}-{look}.png", full_page=True
+                        )
                     for fault in visitor.faults:
                         print(look, fault)
             browser.close()

@@ -61,11 +61,15 @@ class Visitor:
         """What axe finds against WCAG 2.2 AA, a line each."""
         found = Axe().run(self.page, options={"runOnly": WCAG}).response["violations"]
         return [
-            f"{rule['id']}: {node['target']} {node['failureSummary'][:200]}" for rule in found for node in rule["nodes"]
+            f"{rule['id']}: {node['target']} {node['failureSummary'][:200]}"
+            for rule in found
+            for node in rule["nodes"]
         ]
 
     def scrolls_sideways(self) -> bool:
-        wide: Any = self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        wide: Any = self.page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
         return bool(wide)
 
 

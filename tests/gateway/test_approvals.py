@@ -195,7 +195,11 @@ def test_the_log_tells_the_whole_story(house: House, fresh: str) -> None:
     house.run("decide", approval, "approve", "--note", "fine")
     house.call(fresh, "desk__add_ticket_note", NOTE)
     rows = list(Entry.select().where(Entry.approval == approval).order_by(Entry.id))
-    assert [(row.kind, row.outcome) for row in rows] == [("call", "waiting"), ("change", "ok"), ("call", "ok")]
+    assert [(row.kind, row.outcome) for row in rows] == [
+        ("call", "waiting"),
+        ("change", "ok"),
+        ("call", "ok"),
+    ]
     assert "head" in house.run("verify-log").stdout
 
 

@@ -49,7 +49,11 @@ def test_one_server_under_its_own_names(house: House, key: str) -> None:
 
 def test_results_come_back_unaltered(house: House, practice: str, key: str) -> None:
     """Text, image, structured content and a tool's own error are what the server itself answers."""
-    for name, arguments in [("ticket_chart", {}), ("get_ticket", {"ticket_id": "T-1042"}), ("print_invoice", {})]:
+    for name, arguments in [
+        ("ticket_chart", {}),
+        ("get_ticket", {"ticket_id": "T-1042"}),
+        ("print_invoice", {}),
+    ]:
         house.run("set-policy", f"mcp:desk:{name}", "auto")
         headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
         message = {
@@ -57,7 +61,9 @@ def test_results_come_back_unaltered(house: House, practice: str, key: str) -> N
         }  # fmt: skip
         direct = httpx2.post(f"{practice}/open/mcp", json=message, headers=headers, trust_env=False)
         through = house.call(key, f"desk__{name}", arguments)
-        assert through["result"] == {k: v for k, v in last_message(direct)["result"].items() if k != "resultType"}
+        assert through["result"] == {
+            k: v for k, v in last_message(direct)["result"].items() if k != "resultType"
+        }
 
 
 def test_unknown_disabled_and_forbidden_look_alike(house: House, key: str) -> None:
@@ -85,7 +91,10 @@ def test_a_policy_change_holds_from_the_next_call_on(house: House, practice: str
     house.run("set-policy", "mcp:desk:restart_device", "auto")
     assert "error" not in house.call(key, "desk__restart_device", {"device_id": "HD-PR-002", "when": "now"})
     house.run("set-policy", "mcp:desk:restart_device", "disabled")
-    assert house.call(key, "desk__restart_device", {"device_id": "HD-PR-002", "when": "now"})["error"]["code"] == -32602
+    assert (
+        house.call(key, "desk__restart_device", {"device_id": "HD-PR-002", "when": "now"})["error"]["code"]
+        == -32602
+    )
     house.run("set-policy", "mcp:desk:restart_device", "approval")
     assert done(practice, "restart_device") == 1
 

@@ -154,7 +154,9 @@ def test_two_hundred_calls_pass_while_approvals_wait(tmp_path: Path, practice: s
         async def load() -> list[dict[str, Any]]:
             headers = {"authorization": f"Bearer {key}", "accept": "application/json, text/event-stream"}
             limits = httpx2.Limits(max_connections=300)
-            async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False, limits=limits) as http:
+            async with httpx2.AsyncClient(
+                headers=headers, timeout=60, trust_env=False, limits=limits
+            ) as http:
 
                 async def call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
                     params = {"name": name, "arguments": arguments}
@@ -188,7 +190,9 @@ def test_a_worker_that_stops_in_good_order_finishes_its_calls(tmp_path: Path, pr
         key = connected(house, practice)
         house.run("set-policy", "mcp:desk:run_diagnostics", "auto")
         with ThreadPoolExecutor() as pool:
-            slow = pool.submit(house.call, key, "desk__run_diagnostics", {"device_id": "HD-PR-002", "seconds": 3})
+            slow = pool.submit(
+                house.call, key, "desk__run_diagnostics", {"device_id": "HD-PR-002", "seconds": 3}
+            )
             while not desk(practice)["calls"].get("run_diagnostics"):
                 threading.Event().wait(0.05)
             running.stop()

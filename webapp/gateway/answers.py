@@ -16,7 +16,9 @@ def failure(text: str, **facts: Any) -> dict[str, Any]:
     return result
 
 
-UNKNOWN = failure("This call was cut off before its answer came. It may have run: check before you try again.")
+UNKNOWN = failure(
+    "This call was cut off before its answer came. It may have run: check before you try again."
+)
 
 
 def waiting(approval: Approval, address: str) -> dict[str, Any]:

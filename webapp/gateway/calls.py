@@ -129,7 +129,9 @@ class Calls:
         if call.tool.policy != "auto" and not call.approval:
             raise RuntimeError("a call without its approval must never get here")
         if call.has_intent:
-            row = call.row("unknown", self.config.log_arguments, {"why": "Gatehouse stopped before the answer came."})
+            row = call.row(
+                "unknown", self.config.log_arguments, {"why": "Gatehouse stopped before the answer came."}
+            )
             await self._write(lambda: intents.add(call.id, self.worker, row))
         try:
             result, outcome, details = await self._forward(call)
@@ -148,12 +150,17 @@ class Calls:
         """The result for the agent, the outcome for the log and details for the log. Never raises a refusal."""
         try:
             result = await self.lines.call(
-                call.tool, call.arguments, meta=call.meta, capabilities=call.capabilities, on_progress=call.on_progress
+                call.tool,
+                call.arguments,
+                meta=call.meta,
+                capabilities=call.capabilities,
+                on_progress=call.on_progress,
             )
         except RpcError as error:
             return error.as_json(), "rpc_error", {"error": error.what}
         except NeedsAuthorization as error:
-            await self._write(lambda: _mark(call.tool.source.id, "needs_sign_in", error.what))
+            reason = error.what
+            await self._write(lambda: _mark(call.tool.source.id, "needs_sign_in", reason))
             return answers.failure(error.for_agent), "failed", {"error": error.what}
         except UpstreamError as error:
             text = f"{error.for_agent} {_ran(call, error)}"

@@ -69,7 +69,9 @@ class Catalogue:
     agents: dict[str, KnownAgent] = field(default_factory=dict)  # by key hash
     tools: list[CatalogueTool] = field(default_factory=list)  # in the order of their wire names
     by_name: dict[str, CatalogueTool] = field(default_factory=dict)  # wire and catalogue names
-    by_source: dict[tuple[str, str], CatalogueTool] = field(default_factory=dict)  # (server name, own tool name)
+    by_source: dict[tuple[str, str], CatalogueTool] = field(
+        default_factory=dict
+    )  # (server name, own tool name)
 
     def agent(self, key: str) -> KnownAgent | None:
         """Whose key this is, if it is whole, known and neither revoked nor expired."""

@@ -40,7 +40,14 @@ class Refusal(Exception):
     """An answer before any JSON-RPC method was looked at: HTTP status, JSON-RPC error, extra headers."""
 
     def __init__(
-        self, status: int, code: int, message: str, *, id: object = None, data: object = None, headers: Any = ()
+        self,
+        status: int,
+        code: int,
+        message: str,
+        *,
+        id: object = None,
+        data: object = None,
+        headers: Any = (),
     ) -> None:
         super().__init__(message)
         error = {"code": code, "message": message} | ({} if data is None else {"data": data})
@@ -106,7 +113,10 @@ class Endpoint:
             return status, {"jsonrpc": "2.0", "id": id, "error": error.as_json()}
         except Exception:  # the agent gets a plain word, the log the whole story
             log.exception("could not answer %s", request.method)
-            error_body = {"code": INTERNAL_ERROR, "message": "Gatehouse could not answer this. Its log says why."}
+            error_body = {
+                "code": INTERNAL_ERROR,
+                "message": "Gatehouse could not answer this. Its log says why.",
+            }
             return 200, {"jsonrpc": "2.0", "id": id, "error": error_body}
         return 200, {"jsonrpc": "2.0", "id": id, "result": _dressed(result, request.modern)}
 
@@ -147,7 +157,9 @@ def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:
     agent = catalogue.agent(key) if scheme.lower() == "bearer" else None
     if agent is None:
         challenge = [(b"www-authenticate", b'Bearer realm="Gatehouse"')]
-        raise Refusal(401, INVALID_REQUEST, "An agent key is needed: Authorization: Bearer gh_…", headers=challenge)
+        raise Refusal(
+            401, INVALID_REQUEST, "An agent key is needed: Authorization: Bearer gh_…", headers=challenge
+        )
     return agent
 
 

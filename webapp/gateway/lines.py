@@ -26,7 +26,9 @@ class Line:
     http: httpx2.AsyncClient
     users: int = 0
     stale: bool = False
-    taught: set[str] = field(default_factory=set)  # digests of definitions whose header arguments the client knows
+    taught: set[str] = field(
+        default_factory=set
+    )  # digests of definitions whose header arguments the client knows
 
     def teach(self, tool: CatalogueTool) -> None:
         if tool.definition_digest not in self.taught:
@@ -119,7 +121,7 @@ class Lines:
 
 
 def _load(source: Source) -> Integration:
-    integration = Integration.get_or_none(Integration.id == source.id)
+    integration: Integration | None = Integration.get_or_none(Integration.id == source.id)
     if integration is None:
         raise NotFound("This integration was disconnected.")
     return integration

@@ -16,9 +16,16 @@ AWAIT_APPROVAL: dict[str, Any] = {
     "inputSchema": {
         "type": "object",
         "properties": {
-            "approval_id": {"type": "string", "description": "The id from the waiting answer, like apr_1a2b…"},
+            "approval_id": {
+                "type": "string",
+                "description": "The id from the waiting answer, like apr_1a2b…",
+            },
             "wait_seconds": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT, "default": 30},
-            "reason": {"type": "string", "maxLength": 2000, "description": "Why this call is needed, for the reviewer"},
+            "reason": {
+                "type": "string",
+                "maxLength": 2000,
+                "description": "Why this call is needed, for the reviewer",
+            },
         },
         "required": ["approval_id"],
     },

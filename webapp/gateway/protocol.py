@@ -156,4 +156,3 @@ def _cursor(cursor: object) -> str:
         return base64.urlsafe_b64decode(str(cursor).encode()).decode()
     except (binascii.Error, UnicodeDecodeError) as problem:
         raise error(INVALID_PARAMS, "Unknown cursor") from problem
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from webapp.gateway.catalogue import generation
 from webapp.services import approvals
@@ -69,6 +69,6 @@ class WaitingRoom:
                 self._seen = -1
 
     @staticmethod
-    def _read(ids: list[str]) -> tuple[list[tuple[str, object]], dict[str, str]]:
+    def _read(ids: list[str]) -> tuple[list[tuple[str, datetime]], dict[str, str]]:
         with database.connection_context():
             return [(a.id, a.decided_at) for a in approvals.startable()], approvals.states_of(ids)

@@ -28,7 +28,9 @@ class Gateway:
         self.endpoint = Endpoint(self._config, self.catalogues, self.calls)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.beat(self._worker)))
         upkeep = Upkeep(self._writer, self._worker)
-        self._tasks = [asyncio.create_task(job) for job in (self.calls.room.watch(), upkeep.beat(), upkeep.sync())]
+        self._tasks = [
+            asyncio.create_task(job) for job in (self.calls.room.watch(), upkeep.beat(), upkeep.sync())
+        ]
 
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first."""

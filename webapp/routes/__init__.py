@@ -30,7 +30,9 @@ def init_app(app: Flask) -> None:
 
 
 def refused(error: Refused) -> Response:
-    return _answer(error, error.status, {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {})
+    return _answer(
+        error, error.status, {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+    )
 
 
 def stale_form(error: CSRFError) -> Response:

@@ -37,4 +37,6 @@ def check_log() -> ResponseReturnValue:
 def _page(verification: audit.Verification | None = None) -> ResponseReturnValue:
     key = settings().data / KEY_FILE
     made = datetime.fromtimestamp(key.stat().st_mtime, UTC)
-    return page("general/show.html", config=settings(), key_id=vault.key_id, key_made=made, verification=verification)
+    return page(
+        "general/show.html", config=settings(), key_id=vault.key_id, key_made=made, verification=verification
+    )

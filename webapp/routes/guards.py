@@ -119,7 +119,11 @@ def check_role() -> ResponseReturnValue | None:
 
 
 def _to_sign_in() -> ResponseReturnValue:
-    back = request.full_path.rstrip("?") if request.method == "GET" and not request.headers.get("HX-Request") else None
+    back = (
+        request.full_path.rstrip("?")
+        if request.method == "GET" and not request.headers.get("HX-Request")
+        else None
+    )
     return leave_for(url_for("login.show", next=back if back != "/" else None))
 
 
@@ -135,7 +139,13 @@ def cookie_name() -> str:
 def set_cookie(response: Response, token: str) -> None:
     days = settings().session_days
     response.set_cookie(
-        cookie_name(), token, max_age=days * 86400, httponly=True, secure=request.is_secure, samesite="Lax", path="/"
+        cookie_name(),
+        token,
+        max_age=days * 86400,
+        httponly=True,
+        secure=request.is_secure,
+        samesite="Lax",
+        path="/",
     )
 
 

@@ -43,7 +43,9 @@ def csp_report() -> ResponseReturnValue:
     """What the content security policy stopped: a fault of ours, or somebody's try. One short line in the log."""
     try:
         report = json.loads(request.get_data(cache=False)[:20_000]).get("csp-report", {})
-        line = f"{report.get('violated-directive')} {report.get('blocked-uri')} on {report.get('document-uri')}"
+        line = (
+            f"{report.get('violated-directive')} {report.get('blocked-uri')} on {report.get('document-uri')}"
+        )
     except (ValueError, AttributeError):
         line = "unreadable"
     log.warning("content security policy: %r", line[:LONGEST_REPORT])

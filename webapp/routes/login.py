@@ -42,7 +42,9 @@ def create() -> ResponseReturnValue:
             request.headers.get("User-Agent", ""), login_limit(),
         )  # fmt: skip
     except accounts.WrongCredentials as error:
-        return page("login/show.html", status=error.status, error=error, next=target, email=form.get("email", ""))
+        return page(
+            "login/show.html", status=error.status, error=error, next=target, email=form.get("email", "")
+        )
     response = make_response(redirect(target or url_for("home.index"), 303))
     set_cookie(response, token)
     return response

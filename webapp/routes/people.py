@@ -26,7 +26,11 @@ def create() -> ResponseReturnValue:
     form = request.form
     try:
         user = accounts.create_user(
-            form.get("email", ""), form.get("name", ""), form.get("password", ""), form.get("role", ""), current_actor()
+            form.get("email", ""),
+            form.get("name", ""),
+            form.get("password", ""),
+            form.get("role", ""),
+            current_actor(),
         )
     except InvalidInput as error:
         return _page(status=error.status, error=error)
@@ -79,4 +83,11 @@ def end_sessions(user_id: int) -> ResponseReturnValue:
 
 def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
     people = User.select().order_by(User.disabled_at.is_null(False), User.email)
-    return page("people/index.html", status=status, error=error, people=people, roles=accounts.ROLES, typed=request.form)
+    return page(
+        "people/index.html",
+        status=status,
+        error=error,
+        people=people,
+        roles=accounts.ROLES,
+        typed=request.form,
+    )

@@ -28,7 +28,16 @@ SEEN_EVERY = timedelta(minutes=1)
 SETUP_CODE_FILE = "setup-code"
 ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # nothing that is misread
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
-COMMON = {"password", "qwertyuiop", "letmein", "welcome", "administrator", "iloveyou", "changeme", "gatehouse"}
+COMMON = {
+    "password",
+    "qwertyuiop",
+    "letmein",
+    "welcome",
+    "administrator",
+    "iloveyou",
+    "changeme",
+    "gatehouse",
+}
 
 # OWASP's smaller argon2id setting: two sign-ins at once must not take a small box's memory.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -75,7 +84,9 @@ def setup_code(data: Path) -> str | None:
     return path.read_text().strip()
 
 
-def make_first_admin(data: Path, code: str, email: str, name: str, password: str, ip: str, limit: Limit) -> User:
+def make_first_admin(
+    data: Path, code: str, email: str, name: str, password: str, ip: str, limit: Limit
+) -> User:
     """Closes for ever behind the first admin: raises NotFound from then on."""
     expected = setup_code(data)
     if expected is None:
@@ -91,7 +102,7 @@ def make_first_admin(data: Path, code: str, email: str, name: str, password: str
     with writing():
         if is_set_up():
             raise NotFound("Set-up is done already.", next_step="Sign in.")
-        user = User.create(**values, password_hash=hashed)
+        user: User = User.create(**values, password_hash=hashed)
         audit.record("user.added", Actor("user", user.email, user.id, "admin", ip), details={"email": user.email,
                      "role": "admin", "first": True}, agents_notice=False)  # fmt: skip
     (data / SETUP_CODE_FILE).unlink(missing_ok=True)
@@ -149,7 +160,12 @@ def set_disabled(user: User, disabled: bool, actor: Actor) -> None:
 def rename(user: User, name: str, actor: Actor) -> None:
     with writing():
         User.update(name=name.strip()[:100]).where(User.id == user.id).execute()
-        audit.record("user.renamed", actor, details={"email": user.email, "name": name.strip()[:100]}, agents_notice=False)
+        audit.record(
+            "user.renamed",
+            actor,
+            details={"email": user.email, "name": name.strip()[:100]},
+            agents_notice=False,
+        )
 
 
 def change_password(user: User, old: str, new: str, actor: Actor, limit: Limit) -> None:
@@ -177,10 +193,12 @@ def _set_password(user: User, new: str, actor: Actor) -> None:
 
 def _keep_an_admin(user: User, *, still_admin: bool) -> None:
     """Nobody can lock everybody out. In the caller's transaction."""
-    if not still_admin and not User.active_admins().where(User.id != user.id).exists() and user.role == "admin":
-        raise Stale(
-            f"{user.email} is the only admin left.", next_step="Make somebody else an admin first."
-        )
+    if (
+        not still_admin
+        and not User.active_admins().where(User.id != user.id).exists()
+        and user.role == "admin"
+    ):
+        raise Stale(f"{user.email} is the only admin left.", next_step="Make somebody else an admin first.")
 
 
 def _checked(email: str, name: str, password: str, role: str) -> dict[str, str]:
@@ -235,7 +253,9 @@ def _start_session(user: User, ip: str, browser: str, bucket: str) -> str:
     with writing():
         throttle.clear(bucket)
         Session.create(token_hash=_token_hash(token), user=user, ip=ip, browser=browser[:200])
-        audit.record("session.started", Actor("user", user.email, user.id, user.role, ip), agents_notice=False)
+        audit.record(
+            "session.started", Actor("user", user.email, user.id, user.role, ip), agents_notice=False
+        )
     return token
 
 
@@ -247,7 +267,9 @@ def session_for(token: str, *, idle_hours: int, days: int) -> Session | None:
     moment = now()
     if found is None or found.user.disabled_at:
         return None
-    if moment - found.seen_at > timedelta(hours=idle_hours) or moment - found.created_at > timedelta(days=days):
+    if moment - found.seen_at > timedelta(hours=idle_hours) or moment - found.created_at > timedelta(
+        days=days
+    ):
         return None
     if moment - found.seen_at > SEEN_EVERY:
         Session.update(seen_at=moment).where(Session.id == found.id).execute()

@@ -85,7 +85,9 @@ def _create(asked: Asked, minutes: int, log_arguments: str) -> str:
         agent_waits_until=moment,
     )
     details = keep(asked.arguments, log_arguments)
-    audit.append([_row(asked.agent_name, asked.catalogue_name, approval_id, "waiting", details, asked.integration)])
+    audit.append(
+        [_row(asked.agent_name, asked.catalogue_name, approval_id, "waiting", details, asked.integration)]
+    )
     audit.bump_generation()
     return approval_id
 
@@ -128,7 +130,7 @@ def too_late(approval: Approval) -> str:
 
 
 def get(approval_id: str) -> Approval:
-    approval = Approval.get_or_none(Approval.id == approval_id)
+    approval: Approval | None = Approval.get_or_none(Approval.id == approval_id)
     if approval is None:
         raise NotFound(CANNOT_FIND)
     return approval
@@ -168,7 +170,7 @@ def claim(approval_id: str, worker: str) -> Approval | None:
         return None
     approval = get(approval_id)
     why = _may_not_run(approval)
-    if not why and approval.decided_at + START_WITHIN < now():
+    if not why and now() - approval.decided_at > START_WITHIN:
         why = "Gatehouse was down when it was approved."
     if why:
         fail(approval, why)
@@ -219,7 +221,7 @@ def _may_not_run(approval: Approval) -> str:
 
 
 def _granted(agent: Agent, integration: Integration) -> bool:
-    return (
+    return bool(
         AgentIntegration.select()
         .where(AgentIntegration.agent == agent, AgentIntegration.integration == integration)
         .exists()
@@ -281,7 +283,9 @@ def _forget_unfetched() -> None:
     limit = now() - KEEP_OUTCOME
     (
         Approval.update(open_key=None)
-        .where(Approval.open_key.is_null(False), Approval.state.in_(FINISHED), Approval.agent_waits_until < limit)
+        .where(
+            Approval.open_key.is_null(False), Approval.state.in_(FINISHED), Approval.agent_waits_until < limit
+        )
         .execute()
     )
 

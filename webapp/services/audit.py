@@ -79,7 +79,9 @@ def record(
     Raises the generation too, so that every worker drops what it remembered before its next call; pass
     `agents_notice=False` for what no agent can notice (sign-ins), which anybody could cause at will.
     """
-    row = Row("change", actor, action, integration, tool, outcome=outcome, approval=approval, details=details or {})
+    row = Row(
+        "change", actor, action, integration, tool, outcome=outcome, approval=approval, details=details or {}
+    )
     append([row])
     if agents_notice:
         bump_generation()

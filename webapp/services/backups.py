@@ -28,7 +28,9 @@ def backup(path: Path, actor: Actor) -> None:
     if path.exists():
         raise InvalidInput(f"{path} exists already.", next_step="Choose another name.")
     with writing():
-        audit.record("backup.made", actor, details={"path": str(path), "head": audit.head().hex()}, agents_notice=False)
+        audit.record(
+            "backup.made", actor, details={"path": str(path), "head": audit.head().hex()}, agents_notice=False
+        )
     draft = path.with_name(path.name + ".part")
     draft.unlink(missing_ok=True)
     database.execute_sql("VACUUM INTO ?", (str(draft),))

@@ -49,7 +49,9 @@ def server_name(wanted: str, taken: Container[str] = ()) -> str:
     name = wanted.strip().lower()
     if not SERVER_NAME.fullmatch(name):
         raise InvalidInput(
-            "A name is 1 to 32 small letters, digits and dashes.", field="name", next_step="Try something like halo-psa."
+            "A name is 1 to 32 small letters, digits and dashes.",
+            field="name",
+            next_step="Try something like halo-psa.",
         )
     if name in RESERVED:
         raise InvalidInput(f"The name “{name}” is taken by Gatehouse itself.", field="name")
@@ -60,7 +62,11 @@ def server_name(wanted: str, taken: Container[str] = ()) -> str:
 
 def suggest_server_name(host: str, taken: Container[str] = ()) -> str:
     """A free name from a host: mcp.halopsa.com → halopsa."""
-    parts = [p for p in host.lower().split(".") if p not in ("www", "mcp", "api", "com", "net", "org", "io", "co", "app")]
+    parts = [
+        p
+        for p in host.lower().split(".")
+        if p not in ("www", "mcp", "api", "com", "net", "org", "io", "co", "app")
+    ]
     if not parts or all(p.isdigit() for p in parts) or ":" in host:
         parts = [host.lower()]
     base = re.sub(r"[^a-z0-9]+", "-", parts[-1] if len(parts) < 3 else parts[-2]).strip("-")[:28] or "server"

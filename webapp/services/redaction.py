@@ -9,7 +9,8 @@ from typing import Any
 from webapp.upstream.listing import canonical_json
 
 SECRET_NAME = re.compile(
-    r"pass(word|phrase|wd)?$|secret|token|api_?key|authori[sz]ation|credential|private_?key|cookie|otp|pin$", re.I
+    r"pass(word|phrase|wd)?$|secret|token|api_?key|authori[sz]ation|credential|private_?key|cookie|otp|pin$",
+    re.I,
 )
 LONGEST = 200
 MOST_ITEMS = 30
@@ -36,7 +37,9 @@ def redact(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {k: "•••" if _secret(k, v) else redact(v, depth + 1) for k, v in list(value.items())[:MOST_ITEMS]}
+        return {
+            k: "•••" if _secret(k, v) else redact(v, depth + 1) for k, v in list(value.items())[:MOST_ITEMS]
+        }
     if isinstance(value, list):
         rest = [f"… {len(value) - MOST_ITEMS} more"] if len(value) > MOST_ITEMS else []
         return [redact(item, depth + 1) for item in value[:MOST_ITEMS]] + rest
@@ -46,4 +49,6 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 
 def _secret(name: str, value: Any) -> bool:
-    return bool(SECRET_NAME.search(name)) and isinstance(value, (str, int, list, dict)) and value not in ("", 0)
+    return (
+        bool(SECRET_NAME.search(name)) and isinstance(value, (str, int, list, dict)) and value not in ("", 0)
+    )

@@ -49,7 +49,7 @@ class User(Table):
 
     @property
     def label(self) -> str:
-        return self.name or self.email
+        return str(self.name or self.email)
 
     @classmethod
     def active_admins(cls) -> ModelSelect:
@@ -99,7 +99,7 @@ class Integration(Table):
 
     @property
     def catalogue_prefix(self) -> str:
-        return ("builtin:" if self.kind == "builtin" else "mcp:") + self.name
+        return f"{'builtin' if self.kind == 'builtin' else 'mcp'}:{self.name}"
 
     @classmethod
     def listed(cls) -> ModelSelect:
@@ -228,7 +228,9 @@ class Approval(Table):
     finished_at = Moment(null=True)
     result = Sealed(null=True)
     result_delivered_at = Moment(null=True)
-    agent_waits_until = Moment(default=now)  # while it holds the line this lies ahead; else when it was last here
+    agent_waits_until = Moment(
+        default=now
+    )  # while it holds the line this lies ahead; else when it was last here
 
     class Meta:
         indexes = ((("state", "created_at"), False),)
@@ -315,7 +317,9 @@ class Entry(Table):
             column = fn.COALESCE(column, "") if name == "kind" else column
             query = query.where(column.in_(value) if isinstance(value, tuple) else column == value)
         if text:
-            query = query.where(cls.tool.contains(text) | cls.actor.contains(text) | cls.details.contains(text))
+            query = query.where(
+                cls.tool.contains(text) | cls.actor.contains(text) | cls.details.contains(text)
+            )
         if since:
             query = query.where(cls.at >= since)
         if until:

@@ -61,7 +61,9 @@ class Writer:
             with writing():
                 for job, future in group:
                     results.append((future, *self._run(job)))
-        except Exception as error:  # the commit itself failed: nobody's write is on disk, and everybody must hear it
+        except (
+            Exception
+        ) as error:  # the commit itself failed: nobody's write is on disk, and everybody must hear it
             log.exception("a group of %d writes could not be committed", len(group))
             results = [(future, None, error) for _, future in group]
         for future, value, failure in results:
