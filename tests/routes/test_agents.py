@@ -18,6 +18,7 @@ from flask import Flask
 from tests.keys import AGENTS, KEY, block, key_in
 from tests.routes.settings_house import admin, app, furnished, technician, viewer  # noqa: F401
 from tests.routes.visitors import Visitor, opened, text_of
+from webapp.routes.guards import allowed_role
 from webapp.services import agents, audit
 from webapp.services.audit import COMMAND, Actor, Row
 from webapp.store.database import writing
@@ -253,6 +254,27 @@ def test_an_agent_that_is_not_there_is_not_found(admin: Visitor, number: str) ->
 
 
 # --- who may
+
+ROLES = {
+    "agents.index": "viewer",
+    "agents.show": "viewer",
+    "agents.new": "admin",
+    "agents.create": "admin",
+    "agents.limit": "admin",
+    "agents.set_expiry": "admin",
+    "agents.replace_key": "admin",
+    "agents.ask_revoke": "admin",
+    "agents.revoke": "admin",
+    "activity.index": "viewer",
+    "activity.show": "viewer",
+    "home.index": "viewer",
+}
+
+
+def test_every_view_says_who_may_use_it(app: Flask) -> None:
+    """The services refuse too; this is the first of two locks."""
+    ours = [name for name in app.view_functions if name.partition(".")[0] in ("agents", "activity", "home")]
+    assert {name: allowed_role(app, name) for name in ours} == ROLES
 
 
 def test_others_look_and_change_nothing(admin: Visitor, technician: Visitor, viewer: Visitor) -> None:
