@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -105,6 +108,16 @@ def test_modern_headers_and_body_must_agree(house: House, key: str) -> None:
     assert wrong.status_code == 400 and wrong.json()["error"]["code"] == -32020
     unknown = house.post(message, key, mcp_protocol_version="2031-01-01", mcp_method="tools/list")
     assert unknown.status_code == 400
+
+
+def test_blanks_around_a_header_value_are_not_part_of_it(house: House, key: str) -> None:
+    """RFC 9110 §5.5; our usual client would not send them."""
+    headers = {"authorization": f" Bearer {key}\t", "mcp-protocol-version": " 2026-07-28 ", "mcp-method": "\ttools/list "}
+    connection = HTTPConnection(urlsplit(house.url).netloc)
+    body = json.dumps(PING | {"method": "tools/list", "params": {"_meta": MODERN}})
+    connection.request("POST", "/mcp", body, headers)
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 @pytest.mark.parametrize("params", [

@@ -72,7 +72,7 @@ class Endpoint:
             log.info("the agent hung up before its answer came")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1").strip(" \t") for k, v in scope["headers"]}
         self._check_origin(headers)
         catalogue = await self._catalogues.current()
         agent = _authenticate(catalogue, headers)
