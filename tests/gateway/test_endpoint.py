@@ -112,7 +112,8 @@ def test_modern_headers_and_body_must_agree(house: House, key: str) -> None:
 
 def test_blanks_around_a_header_value_are_not_part_of_it(house: House, key: str) -> None:
     """RFC 9110 §5.5; our usual client would not send them."""
-    headers = {"authorization": f" Bearer {key}\t", "mcp-protocol-version": " 2026-07-28 ", "mcp-method": "\ttools/list "}
+    headers = {"authorization": f" Bearer {key}\t", "mcp-protocol-version": " 2026-07-28 "}
+    headers["mcp-method"] = "\ttools/list "
     connection = HTTPConnection(urlsplit(house.url).netloc)
     body = json.dumps(PING | {"method": "tools/list", "params": {"_meta": MODERN}})
     connection.request("POST", "/mcp", body, headers)
