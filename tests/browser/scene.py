@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
+
 from config import Config
 from tests.house import PASSWORD, House, served
 from webapp.asgi import program
@@ -23,6 +25,7 @@ PAGES = {
     "tools": "/tools",
     "tools-no-match": "/tools?q=nothing-like-this",
     "tool": "/tools/mcp:desk:delete_ticket",
+    "tool-changed": "/tools/mcp:desk:search_tickets",
     "activity": "/activity",
     "activity-entry": "/activity/{entry}",
     "integrations": "/settings/integrations",
@@ -33,14 +36,26 @@ PAGES = {
     "wizard-address": "/settings/integrations/new",
     "wizard-check": "/settings/integrations/locked/setup/check",
     "wizard-sign-in": "/settings/integrations/locked/setup/sign-in",
+    "wizard-header": "/settings/integrations/locked/setup/sign-in?way=header",
+    "wizard-tools": "/settings/integrations/desk/setup/tools",
+    "wizard-done": "/settings/integrations/desk/setup/done",
     "agents": "/settings/agents",
     "agent-new": "/settings/agents/new",
     "agent": "/settings/agents/1",
+    "agent-revoke": "/settings/agents/1/revoke",
     "people": "/settings/people",
     "person": "/settings/people/2",
     "general": "/settings/general",
     "account": "/account",
     "not-found": "/nothing-here",
+}
+# What an admin sees on the first day, before anything is connected.
+FIRST_PAGES = {
+    "first-home": "/",
+    "first-approvals": "/approvals",
+    "first-tools": "/tools?integration=nothing",
+    "first-integrations": "/settings/integrations",
+    "first-agents": "/settings/agents",
 }
 NOTE = "The client called: the printer works again.\nPlease close the ticket after a last look at the queue."
 
@@ -53,6 +68,15 @@ def scene(data: Path) -> Iterator[tuple[House, dict[str, str]]]:
         with served(made) as url:
             house = House(url, data, {"GATEHOUSE_DATA": str(data)}, made.app)
             yield house, _fill(house, practice)
+
+
+@contextlib.contextmanager
+def first_day(data: Path) -> Iterator[House]:
+    """A house with nobody in it and nothing connected."""
+    with served(practice_app()) as practice:
+        made = program(Config(data=data, practice_url=practice))
+        with served(made) as url:
+            yield House(url, data, {"GATEHOUSE_DATA": str(data)}, made.app)
 
 
 def _fill(house: House, practice: str) -> dict[str, str]:
@@ -71,6 +95,8 @@ def _fill(house: House, practice: str) -> dict[str, str]:
     waiting = house.call(
         key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": NOTE + "\u202e\u200b hidden"}
     )
+    httpx2.post(f"{practice}/change", headers={"Origin": practice}, trust_env=False)
+    house.run("sync", "desk")
     entry = house.do(lambda: _locked(practice))
     return {"approval": _id(waiting), "entry": str(entry)}
 
