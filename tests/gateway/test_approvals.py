@@ -17,7 +17,7 @@ from webapp.errors import Stale
 from webapp.services import approvals
 from webapp.services.audit import COMMAND
 from webapp.store.fields import now
-from webapp.store.models import Approval, Entry, database
+from webapp.store.models import Agent, Approval, Entry, database
 
 NOTE = {"ticket_id": "T-1041", "text": "Called back."}
 DELETE = {"ticket_id": "T-1043"}
@@ -133,7 +133,7 @@ def test_an_expired_call_never_runs(house: House, practice: str, fresh: str) -> 
     assert done(practice, "add_ticket_note") == 0
 
 
-@pytest.mark.parametrize("meanwhile", ["disabled", "revoked", "changed"])
+@pytest.mark.parametrize("meanwhile", ["disabled", "expired", "changed"])
 def test_what_changed_meanwhile_stops_an_approved_call(
     house: House, practice: str, request: pytest.FixtureRequest, fresh: str, meanwhile: str
 ) -> None:
@@ -143,12 +143,20 @@ def test_what_changed_meanwhile_stops_an_approved_call(
     if meanwhile == "disabled":
         house.run("set-policy", "mcp:desk:add_ticket_note", "disabled")
         request.addfinalizer(lambda: house.run("set-policy", "mcp:desk:add_ticket_note", "approval"))
-    elif meanwhile == "revoked":
-        house.run("revoke-agent", name)
+    elif meanwhile == "expired":
+        Agent.update(expires_at=now()).where(Agent.name == name).execute()
     else:
         Approval.update(definition_digest="another").where(Approval.id == approval).execute()
     house.run("decide", approval, "approve")
     until(lambda: approvals.get(approval).state == "failed")
+    assert done(practice, "add_ticket_note") == 0
+
+
+def test_a_revoked_key_takes_its_questions_with_it(house: House, practice: str, fresh: str) -> None:
+    approval = ask(house, fresh)
+    house.run("revoke-agent", approvals.get(approval).agent_name)
+    assert waiting(house) == []
+    assert "revoked" in house.run("decide", approval, "approve", check=False).stderr
     assert done(practice, "add_ticket_note") == 0
 
 

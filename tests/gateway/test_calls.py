@@ -113,6 +113,13 @@ def test_every_call_is_on_record(house: House, key: str) -> None:
     assert rows_in(after) == rows_in(before) + 1
 
 
+def test_a_refused_call_is_on_record_under_the_name_that_was_used(house: House, key: str) -> None:
+    house.call(key, "desk__no_such_tool", {"password": "canary-1"})
+    row = house.listed("activity")[0]
+    assert (row["tool"], row["outcome"]) == ("desk__no_such_tool", "refused")
+    assert "canary-1" not in str(row)
+
+
 def test_a_revoked_key_stops_at_once(house: House) -> None:
     key = house.agent("short-lived")
     assert "result" in house.call(key, "desk__list_tickets")

@@ -113,6 +113,19 @@ class Calls:
             await self._write(lambda: approvals.give_reason(approval_id, reason))
         return await self.await_approval(approval_id, seconds)
 
+    async def note_refusal(
+        self, agent: KnownAgent, name: str, arguments: dict[str, Any], ip: str, why: str
+    ) -> None:
+        """A call that got no further than the door is on record too, under the name the agent used."""
+        known = (await self.catalogues.current()).by_name.get(name)
+        row = Row(
+            "call", Actor("agent", agent.name, agent.id, ip=ip), "call",
+            known.source.name if known else "", known.catalogue_name if known else name,
+            policy=known.policy if known else "", outcome="refused",
+            details=keep(arguments, self.config.log_arguments) | {"why": why},
+        )  # fmt: skip
+        await self._write(lambda: audit.append([row]))
+
     async def delivered(self, answer: Answer) -> None:
         """The agent has it: the same call from now on is a new question."""
         if answer.approval and not answer.waiting:

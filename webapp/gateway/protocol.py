@@ -80,10 +80,16 @@ class Protocol:
             return request.answer.result
         tool = request.catalogue.find(request.agent, request.params.get("name"), request.server)
         if tool is None:
-            raise error(INVALID_PARAMS, f"Unknown tool: {str(request.params.get('name'))[:200]}")
+            name = str(request.params.get("name"))[:200]
+            await self._calls.note_refusal(
+                request.agent, name, arguments, request.ip, "not offered to this agent"
+            )
+            raise error(INVALID_PARAMS, f"Unknown tool: {name}")
         try:
             request.answer = await self._calls.answer(_call(request, tool, arguments))
         except TooMany as refusal:
+            name = tool.catalogue_name
+            await self._calls.note_refusal(request.agent, name, arguments, request.ip, refusal.what)
             return answers.failure(f"{refusal.what} Wait until some of them are decided.")
         return request.answer.result
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from webapp.errors import InvalidInput, NotFound, Stale
-from webapp.services import audit
+from webapp.services import approvals, audit
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.visible import has_hidden
@@ -92,6 +92,7 @@ def revoke(agent: Agent, actor: Actor) -> None:
         current = get(agent.id)
         if current.revoked_at is None:
             Agent.update(revoked_at=now()).where(Agent.id == agent.id).execute()
+            approvals.withdraw_of(agent)
             audit.record("agent.revoked", actor, details={"agent": agent.name, "key": current.key_prefix})
 
 

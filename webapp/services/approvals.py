@@ -124,9 +124,10 @@ def too_late(approval: Approval) -> str:
     if approval.decided_by:
         verb = "denied" if approval.state == "denied" else "approved"
         return f"Already {verb} by {approval.decided_by}."
-    return {"expired": "This approval expired.", "withdrawn": "The server behind it was disconnected."}.get(
-        approval.state, "This call was decided already."
-    )
+    return {
+        "expired": "This approval expired.",
+        "withdrawn": "Its server was disconnected, or its agent's key revoked.",
+    }.get(approval.state, "This call was decided already.")
 
 
 def get(approval_id: str) -> Approval:
@@ -307,13 +308,21 @@ def _close(approval_id: str) -> None:
 
 def withdraw(tools: Iterable[Tool]) -> int:
     """The integration goes: what waits for its tools is over. In the caller's transaction."""
-    ids = [tool.id for tool in tools]
-    count: int = (
-        Approval.update(state="withdrawn", open_key=None, finished_at=now())
-        .where(Approval.tool.in_(ids), Approval.state.in_(("waiting", "approved")))
-        .execute()
-    )
-    return count
+    return _withdraw(Approval.tool.in_([tool.id for tool in tools]), "the server was disconnected")
+
+
+def withdraw_of(agent: Agent) -> int:
+    """The agent's key is revoked: nobody needs to decide about its calls any more. In the caller's transaction."""
+    return _withdraw(Approval.agent == agent.id, "the agent's key was revoked")
+
+
+def _withdraw(which: Any, why: str) -> int:
+    waiting = list(Approval.select().where(which, Approval.state.in_(("waiting", "approved"))))
+    ids = [approval.id for approval in waiting]
+    changes = {"state": "withdrawn", "open_key": None, "finished_at": now()}
+    Approval.update(**changes).where(Approval.id.in_(ids)).execute()
+    audit.append(_row(a.agent_name, a.catalogue_name, a.id, "refused", {"why": why}) for a in waiting)
+    return len(waiting)
 
 
 def _row(
