@@ -29,7 +29,7 @@ run: .venv/runtime
 test: .venv/dev .venv/chromium
 	$(BIN)/python -m pytest --ignore=tests/conformance
 
-conformance: .venv/dev $(NODE_MODULES)/.installed
+conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
 	$(BIN)/python -m pytest tests/conformance
 
 lint: .venv/dev
