@@ -22,6 +22,7 @@ bp = Blueprint("tools", __name__, url_prefix="/tools")
 
 # What a row shows before it points to the tool's own page.
 LONGEST_SHOWN = 1500
+FIRST_LINE = 160
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Row:
     @property
     def first_line(self) -> str:
         text: str = self.tool.description
-        return (text.strip().splitlines() or [""])[0][:200]
+        line = (text.strip().splitlines() or [""])[0]
+        return line if len(line) <= FIRST_LINE else line[:FIRST_LINE].rsplit(" ", 1)[0] + "…"
 
     @property
     def long(self) -> bool:
