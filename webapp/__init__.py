@@ -38,8 +38,9 @@ def create_app(config: Config | None = None) -> Flask:
         WTF_CSRF_SSL_STRICT=False,  # guards.refuse_cross_site looks at Origin, also where Referer is not sent
     )
     if config.forwarded_hops:
+        # Each proxy adds an address; the one next to us says how the browser came. Host it passes as it is.
         hops = config.forwarded_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=1, x_host=0)  # type: ignore[method-assign]
     Htmx(app)
     headers.init_app(app)
     guards.init_app(app)

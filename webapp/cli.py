@@ -246,7 +246,8 @@ def activity(tool: str, limit: int, json_wanted: bool) -> None:
     query = Entry.newest({"tool": tool} if tool else {}).limit(limit)
     rows = (
         {"id": e.id, "at": e.at, "kind": e.kind, "actor": e.actor, "action": e.action, "tool": e.tool,
-         "outcome": e.outcome, "duration_ms": e.duration_ms, "approval": e.approval, "details": json.loads(e.details)}
+         "outcome": e.outcome, "ip": e.ip, "duration_ms": e.duration_ms, "approval": e.approval,
+         "details": json.loads(e.details)}
         for e in query
     )  # fmt: skip
     show(rows, json_wanted)

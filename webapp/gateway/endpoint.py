@@ -89,7 +89,8 @@ class Endpoint:
         params = message.get("params")
         request = Request(
             agent, catalogue, message["method"], params if isinstance(params, dict) else {},
-            MODERN if modern else version or NO_HEADER_VERSION, server, _ip(scope),
+            MODERN if modern else version or NO_HEADER_VERSION, server,
+            _ip(scope, headers, self._config.forwarded_hops),
         )  # fmt: skip
         self._note_use(agent)
         await self._answer(request, message["id"], headers, receive, send)
@@ -226,6 +227,10 @@ def _hostname(host: str) -> str:
     return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.rsplit(":", 1)[0]
 
 
-def _ip(scope: Scope) -> str:
+def _ip(scope: Scope, headers: dict[str, str], hops: int) -> str:
+    """Who called: as our own proxies say (each adds the address it saw at the end), else as the socket says."""
+    forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",")]
+    if hops and len(forwarded) >= hops and forwarded[-hops]:
+        return forwarded[-hops][:64]
     client = scope.get("client")
     return str(client[0]) if client else ""

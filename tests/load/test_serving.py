@@ -1,0 +1,36 @@
+"""What the process in front of the program adds, or must not add."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.house import House
+from tests.serving import gatehouse
+
+FORWARDED = {"x-forwarded-for": "6.6.6.6, 9.9.9.9", "x-forwarded-proto": "https"}
+
+
+@pytest.mark.parametrize(("hops", "seen"), [("0", "127.0.0.1"), ("1", "9.9.9.9"), ("2", "6.6.6.6")])
+def test_forwarded_addresses_count_only_from_our_own_proxies(tmp_path: Path, hops: str, seen: str) -> None:
+    with gatehouse(tmp_path, workers=1, FORWARDED_HOPS=hops) as running:
+        house = running.house
+        key = house.agent("behind a proxy")
+        params = {"name": "network__calculate_subnet", "arguments": {"network": "10.0.0.0/24"}}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        reply = httpx2.post(
+            f"{house.url}/mcp",
+            json=message,
+            headers=FORWARDED | {"authorization": f"Bearer {key}"},
+            trust_env=False,
+        )
+        assert reply.status_code == 200 and "server" not in reply.headers
+        page = httpx2.get(f"{house.url}/healthz", headers=FORWARDED, trust_env=False)
+        assert ("strict-transport-security" in page.headers) == (hops != "0")
+        assert ips(house) == {seen}
+
+
+def ips(house: House) -> set[str]:
+    return {row["ip"] for row in house.listed("activity") if row["kind"] == "call"}
