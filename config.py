@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent
+VERSION = "0.1.0"
 
 
 @dataclass(frozen=True)

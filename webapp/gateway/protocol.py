@@ -7,6 +7,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import Any
 
+from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
 from webapp.gateway import answers, own_tools
 from webapp.gateway.calls import Answer, Call, Calls
@@ -15,7 +16,7 @@ from webapp.gateway.lines import Progress
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
 META = "io.modelcontextprotocol/"
-SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": "0.1.0"}
+SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
 PAGE = 1000
 LIST_TTL_MS = 5000

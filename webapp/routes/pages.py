@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, request
 
+from config import VERSION
 from webapp.routes.guards import current_session, settings
 from webapp.services import sentences, times, visible
 from webapp.store.models import Approval
@@ -28,4 +29,5 @@ def context() -> dict[str, Any]:
         "waiting_count": Approval.waiting().count() if session else 0,
         "insecure": not request.is_secure and request.host.rsplit(":", 1)[0] not in LOOPBACK,
         "config_address": settings().address,
+        "version": VERSION,
     }
