@@ -14,7 +14,8 @@ from tests.browser.visitor import launch, visiting
 from tests.house import House
 
 NAME = "everything"
-MODES = ["legacy", "auto"]
+# How an agent begins, and the era it ends up in.
+MODES = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 SLOW = "trigger-long-running-operation"
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("echo", {"message": "grüß Gott, 世界 \u202e"}),
@@ -87,6 +88,7 @@ def test_results_are_those_of_calling_it_directly(
 
     async def both() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         async with Client(everything_url, mode=mode) as direct, house.client(key, mode=mode) as client:
+            assert client.protocol_version == MODES[mode]
             return await answers(direct, ""), await answers(client, f"{NAME}__")
 
     direct, through = asyncio.run(both())
