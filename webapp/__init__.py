@@ -32,7 +32,6 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_NAME="form",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.secure,
-        TRUSTED_HOSTS=config.hosts,
         MAX_CONTENT_LENGTH=1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,  # a page left open over lunch still works
         WTF_CSRF_SSL_STRICT=False,  # guards.refuse_cross_site looks at Origin, also where Referer is not sent

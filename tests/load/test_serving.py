@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.house import House
+from tests.house import PASSWORD, House, token_in
 from tests.serving import gatehouse
 
 FORWARDED = {"x-forwarded-for": "6.6.6.6, 9.9.9.9", "x-forwarded-proto": "https"}
@@ -30,6 +30,19 @@ def test_forwarded_addresses_count_only_from_our_own_proxies(tmp_path: Path, hop
         page = httpx2.get(f"{house.url}/healthz", headers=FORWARDED, trust_env=False)
         assert ("strict-transport-security" in page.headers) == (hops != "0")
         assert ips(house) == {seen}
+
+
+def test_workers_count_wrong_sign_ins_together(tmp_path: Path) -> None:
+    with gatehouse(tmp_path, workers=2, LOGIN_TRIES=4) as running:
+        house = running.house
+        house.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
+        codes = []
+        for number in range(8):  # a connection each: they fall on both workers
+            with httpx2.Client(base_url=house.url, headers={"Origin": house.url}, trust_env=False) as http:
+                token = token_in(http.get("/login").text)
+                form = {"email": "ann@example.com", "password": f"wrong {number}", "csrf_token": token}
+                codes.append(http.post("/login", data=form).status_code)
+        assert codes == [401] * 4 + [429] * 4
 
 
 def ips(house: House) -> set[str]:

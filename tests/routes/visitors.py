@@ -20,13 +20,12 @@ from webapp.services.audit import COMMAND
 from webapp.store.models import database
 
 HTMX = {"HX-Request": "true"}
+HERE = "http://localhost"
 ROLES = ("admin", "technician", "viewer")
 
 
 def opened(data: Path, **settings: Any) -> Flask:
-    app = create_app(Config(data=data, **settings))
-    app.testing = True  # the connection to the database stays open between two requests
-    return app
+    return create_app(Config(data=data, **settings))
 
 
 def furnish(data: Path) -> None:
@@ -56,9 +55,10 @@ class Visitor:
         return reply.text
 
     def post(self, path: str, *, htmx: bool = False, referrer: str = "", **form: Any) -> TestResponse:
-        headers = dict(HTMX) if htmx else {}
+        """As a browser sends a form: with the page's token, and from where."""
+        headers = {"Origin": HERE} | (HTMX if htmx else {})
         if referrer:
-            headers["Referer"] = f"http://localhost{referrer}"
+            headers["Referer"] = HERE + referrer
         return self.browser.post(path, data={"csrf_token": self.token} | form, headers=headers)
 
 

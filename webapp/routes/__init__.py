@@ -8,7 +8,7 @@ import secrets
 
 from flask import Flask, Response, make_response, render_template
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from webapp.errors import NotFound, Refused, TooMany
 from webapp.routes.replies import is_htmx
@@ -45,6 +45,8 @@ def http_error(error: HTTPException) -> Response:
     code = error.code or 500
     if code < 400:
         return make_response(error.get_response())
+    if isinstance(error, SecurityError):  # a foreign Host: a page of ours would have to ask for it again
+        return make_response("This Host is not served here.", 400, {"Content-Type": "text/plain"})
     if code == 404:
         return _answer(NotFound("There is no such page.", next_step="Go to Home and start from there."), 404)
     if code == 405:

@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from config import Config
-from webapp.errors import Forbidden
+from webapp.errors import Forbidden, Refused
 from webapp.routes.replies import leave_for
 from webapp.services import accounts
 from webapp.services.audit import Actor
@@ -65,18 +65,30 @@ def current_actor() -> Actor:
 
 
 def init_app(app: Flask) -> None:
+    app.before_request(refuse_foreign_host)
     app.before_request(open_database)
     app.before_request(refuse_cross_site)
     app.before_request(check_role)
     app.teardown_request(close_database)
 
 
+def refuse_foreign_host() -> None:
+    """DNS rebinding: a name of somebody else may lead here. Not by Flask's TRUSTED_HOSTS: that makes every use of
+    `request.host` raise, on the error page too, and knows no IPv6 address."""
+    if not settings().answers_to(request.host):
+        raise Refused(
+            "Gatehouse does not answer to this name.",
+            why="The address asked for is not one of its own.",
+            next_step="Use its own address, or add this name to PUBLIC_URL or TRUSTED_HOSTS.",
+        )
+
+
 def open_database() -> None:
-    database.connect(reuse_if_open=True)
+    g.opened_database = database.connect(reuse_if_open=True)
 
 
 def close_database(error: BaseException | None) -> None:
-    if not database.is_closed() and not current_app.testing:
+    if g.pop("opened_database", False):
         database.close()
 
 
@@ -92,7 +104,7 @@ def refuse_cross_site() -> None:
     if site is not None:
         same = site in ("same-origin", "none")
     else:
-        same = origin is None or urlsplit(origin).netloc == request.host
+        same = origin is None or _host_of(origin) == request.host.lower()
     if not same:
         raise Forbidden(
             "This request came from another site and was refused.",
@@ -100,12 +112,19 @@ def refuse_cross_site() -> None:
         )
 
 
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def check_role() -> ResponseReturnValue | None:
     """Deny by default. Runs before every view, fragments included."""
+    g.session_row = _session_of_cookie() if request.endpoint != "static" else None
     if request.endpoint is None:
         return None
     role = allowed_role(current_app._get_current_object(), request.endpoint)  # type: ignore[attr-defined]
-    g.session_row = _session_of_cookie() if request.endpoint != "static" else None
     if role == ANYONE:
         return None
     if role is None:

@@ -64,4 +64,4 @@ def _local(target: str) -> str:
     """Only a path of our own: `//evil.test` and `/\\evil.test` are other places to a browser."""
     parts = urlsplit(target)
     fine = target.startswith("/") and not parts.netloc and not parts.scheme and "\\" not in target[:2]
-    return target if fine and not target.startswith("//") else ""
+    return target if fine and target.isprintable() and not target.startswith("//") else ""

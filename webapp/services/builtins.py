@@ -42,7 +42,7 @@ def configure_builtin(
 ) -> Integration:
     """A secret that is not named stays; None removes it. Raises InvalidInput for one that can't be used."""
     needs(actor, "admin")
-    known = {secret.name: secret for secret in BUILTINS[integration.name].secrets}
+    known = {secret.name: secret for secret in BUILTINS[_builtin(integration).name].secrets}
     for name, value in secrets.items():
         if name not in known:
             raise InvalidInput("There is no such setting.", field=name)

@@ -1,0 +1,173 @@
+"""Who may use what: every route of the URL map against every kind of visitor. A new route needs its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from tests.routes.settings_house import app, furnished  # noqa: F401
+from tests.routes.visitors import Visitor
+from webapp.services import agents, approvals, audit, integrations
+from webapp.services.audit import COMMAND
+from webapp.store.fields import now
+from webapp.store.models import Check, Entry, Integration, Tool, User, database
+
+# The lowest role that may use an endpoint; "anyone" needs no sign-in.
+ROLES = {
+    "health.alive": "anyone", "health.ready": "anyone", "health.csp_report": "anyone",
+    "setup.show": "anyone", "setup.create": "anyone", "login.show": "anyone", "login.create": "anyone",
+    "login.end": "viewer",
+    "home.index": "viewer",
+    "approvals.index": "viewer", "approvals.inbox": "viewer", "approvals.count": "viewer",
+    "approvals.history": "viewer", "approvals.show": "viewer", "approvals.decide": "technician",
+    "tools.index": "viewer", "tools.show": "viewer", "tools.set_policy": "technician",
+    "tools.reset": "technician", "tools.review": "technician",
+    "activity.index": "viewer", "activity.show": "viewer",
+    "integrations.index": "viewer", "integrations.show": "viewer", "integrations.add_practice": "admin",
+    "integrations.sync_now": "technician", "integrations.set_state": "technician",
+    "integrations.rename": "admin", "integrations.ask_disconnect": "admin", "integrations.disconnect": "admin",
+    "integrations.check": "viewer",
+    "integrations.findings": "viewer",
+    "integrations.discard": "admin", "integrations.start_check": "technician",
+    "integrations.configure": "admin", "integrations.switch": "admin",
+    "agents.index": "viewer", "agents.show": "viewer", "agents.new": "admin", "agents.create": "admin",
+    "agents.limit": "admin", "agents.set_expiry": "admin", "agents.replace_key": "admin",
+    "agents.ask_revoke": "admin", "agents.revoke": "admin",
+    "people.index": "admin", "people.create": "admin", "people.show": "admin", "people.set_role": "admin",
+    "people.set_state": "admin", "people.reset_password": "admin", "people.end_sessions": "admin",
+    "general.index": "viewer", "general.show": "viewer", "general.check_log": "technician",
+    "account.show": "viewer", "account.rename": "viewer", "account.change_password": "viewer",
+    "account.end_session": "viewer",
+}  # fmt: skip
+WIZARD = "admin"  # every step of it
+RANK = ["anonymous", "viewer", "technician", "admin"]
+# The end of the visit; the old password; and checks, which go on in a thread after the answer.
+ONLY_REFUSED = (
+    "login.end",
+    "account.change_password",
+    "account.end_session",
+    "integrations.start_check",
+    "integrations.add_practice",
+    "wizard.check",
+    "wizard.create",
+    "wizard.use_suggestion",
+    "wizard.allow_private",
+    "wizard.change_address",
+    "integrations.discard",
+)
+
+
+@pytest.fixture
+def house(app: Flask) -> Iterator[Flask]:  # noqa: F811
+    """With a row behind every kind of address."""
+    desk = integrations.add_server("https://desk.example.com/mcp", COMMAND, name="desk")
+    Integration.update(state="connected", connected_at=now(), synced_at=now()).where(
+        Integration.id == desk.id
+    ).execute()
+    tool = Tool.create(
+        integration=desk, name="get_ticket", catalogue_name="mcp:desk:get_ticket", wire_name="desk__get_ticket",
+        definition={"name": "get_ticket", "inputSchema": {"type": "object"}}, definition_digest="d", kind="read",
+        seed_policy="auto", seed_reason="the name says “get”", policy="auto",
+    )  # fmt: skip
+    agent, _ = agents.create("Claude", COMMAND)
+    asked = approvals.Asked(agent.id, "Claude", tool.id, tool.catalogue_name, "desk", "d", {"id": 1})
+    with database.atomic():
+        approvals.ask(asked, minutes=30, most_open=20, log_arguments="redacted")
+    Check.create(integration=desk, finished_at=now())
+    yield app
+
+
+def lowest(endpoint: str) -> str:
+    return WIZARD if endpoint.startswith("wizard.") else ROLES[endpoint]
+
+
+def path_for(rule: Rule) -> str:
+    approval = approvals.Approval.select().first()
+    values = {
+        "name": "desk", "step": "address", "catalogue_name": "mcp:desk:get_ticket", "approval_id": approval.id,
+        "tool_id": Tool.get().id, "agent_id": 1, "user_id": User.select().order_by(User.id.desc()).first().id,
+        "entry_id": Entry.select().first().id, "session_id": 999, "filename": "app.css",
+    }  # fmt: skip
+    return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]
+
+
+def rules(app: Flask) -> list[tuple[Rule, str]]:  # noqa: F811
+    found = [
+        (rule, method)
+        for rule in app.url_map.iter_rules()
+        for method in ("GET", "POST")
+        if method in (rule.methods or ()) and rule.endpoint != "static"
+    ]
+    return sorted(found, key=lambda pair: (pair[0].rule, pair[1]))
+
+
+def test_every_route_has_its_line(app: Flask) -> None:  # noqa: F811
+    named = {rule.endpoint for rule, _ in rules(app) if not rule.endpoint.startswith("wizard.")}
+    assert named == set(ROLES)
+
+
+@pytest.mark.parametrize("who", RANK)
+def test_nobody_gets_further_than_their_role(house: Flask, who: str) -> None:
+    visitor = Visitor(house.test_client(), "") if who == "anonymous" else Visitor.signed_in(house, who)
+    wrong = []
+    for rule, method in rules(house):
+        role = lowest(rule.endpoint)
+        allowed = role == "anyone" or (who != "anonymous" and RANK.index(who) >= RANK.index(role))
+        if allowed and rule.endpoint in ONLY_REFUSED:
+            continue
+        before = Entry.select().where(Entry.kind == "change").count()
+        reply = (
+            visitor.browser.get(path_for(rule)) if method == "GET" else visitor.post(path_for(rule), note="x")
+        )
+        changed = Entry.select().where(Entry.kind == "change").count() != before
+        to_login = reply.status_code == 303 and "/login" in reply.headers["Location"]
+        refused = reply.status_code == 403 or to_login or (who == "anonymous" and reply.status_code == 400)
+        broken = reply.status_code in (500, 503)
+        if (role != "anyone" and refused == allowed) or broken or (changed and not allowed):
+            wrong.append((method, rule.rule, role, reply.status_code))
+    assert wrong == []
+
+
+def test_a_disabled_person_is_out_at_once(house: Flask) -> None:
+    from webapp.services import accounts
+
+    visitor = Visitor.signed_in(house, "technician")
+    visitor.get("/approvals")
+    accounts.set_disabled(User.get(User.role == "technician"), True, COMMAND)
+    for rule, method in rules(house):
+        if method == "GET" and lowest(rule.endpoint) != "anyone":
+            assert "/login" in visitor.browser.get(path_for(rule)).headers["Location"]
+
+
+def test_reading_changes_nothing(house: Flask) -> None:
+    visitor = Visitor.signed_in(house, "admin")
+    with database.atomic():
+        audit.record("user.renamed", COMMAND)
+    before = Entry.select().count()
+    for rule, method in rules(house):
+        if method == "GET":
+            visitor.browser.get(path_for(rule))
+    assert Entry.select().count() == before
+
+
+def test_a_view_without_a_role_is_closed(house: Flask) -> None:
+    house._got_first_request = False
+    house.add_url_rule("/forgotten", "forgotten", lambda: "secret")
+    reply = Visitor.signed_in(house, "admin").browser.get("/forgotten")
+    assert reply.status_code == 403 and "secret" not in reply.text
+
+
+def test_sessions_end_by_themselves(house: Flask) -> None:
+    from webapp.store.models import Session
+
+    visitor = Visitor.signed_in(house, "viewer")
+    for column, age in ((Session.seen_at, timedelta(hours=13)), (Session.created_at, timedelta(days=8))):
+        visitor.get("/approvals")
+        was = Session.get()
+        Session.update({column: now() - age}).execute()
+        assert "/login" in visitor.browser.get("/approvals").headers["Location"]
+        Session.update(seen_at=was.seen_at, created_at=was.created_at).execute()
