@@ -68,7 +68,12 @@ class Config:
             named.add(self.host)
         if self.public_url and (name := urlsplit(self.public_url).hostname):
             named.add(f"[{name}]" if ":" in name else name)
-        return sorted(named)
+        return sorted(name.lower() for name in named)
+
+    def answers_to(self, host: str) -> bool:
+        """`host` as in a Host header: a name or an address, with or without a port."""
+        name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+        return name.lower() in self.hosts
 
     @property
     def secure(self) -> bool:

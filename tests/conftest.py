@@ -1,0 +1,58 @@
+"""A house for every test that wants one: its settings, its app, a stranger's browser, and people who are signed in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from config import Config
+from tests.routes.visitors import Visitor, furnish
+from webapp import create_app
+from webapp.store.models import database
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a person of each role, to be copied."""
+    data = tmp_path_factory.mktemp("furnished") / "data"
+    furnish(data)
+    return data
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(data=tmp_path / "data", practice_url="http://127.0.0.1:8001")
+
+
+@pytest.fixture
+def app(furnished: Path, config: Config) -> Iterator[Flask]:
+    shutil.copytree(furnished, config.data)
+    made = create_app(config)
+    with database.connection_context():
+        yield made
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Nobody yet."""
+    return app.test_client()
+
+
+@pytest.fixture
+def admin(app: Flask) -> Visitor:
+    return Visitor.signed_in(app, "admin")
+
+
+@pytest.fixture
+def technician(app: Flask) -> Visitor:
+    return Visitor.signed_in(app, "technician")
+
+
+@pytest.fixture
+def viewer(app: Flask) -> Visitor:
+    return Visitor.signed_in(app, "viewer")
