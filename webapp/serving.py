@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
-    """Uvicorn would believe X-Forwarded-* of everybody on this machine; FORWARDED_HOPS decides that here."""
+    """Leaves when its master is gone; believes nobody's X-Forwarded-*, which FORWARDED_HOPS decides further in."""
 
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "uvloop",
         "http": "httptools",
         "proxy_headers": False,
         "server_header": False,
+        "timeout_notify": 2,
     }
+
+    async def callback_notify(self) -> None:
+        """Asked every two seconds. A master killed outright leaves orphans that would hold the port for ever."""
+        if os.getppid() != self.ppid:
+            signal.raise_signal(signal.SIGTERM)
+        await super().callback_notify()
 
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"

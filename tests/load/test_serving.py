@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.house import PASSWORD, House, token_in
-from tests.serving import gatehouse
+from tests.serving import alive, gatehouse
 
 FORWARDED = {"x-forwarded-for": "6.6.6.6, 9.9.9.9", "x-forwarded-proto": "https"}
 
@@ -47,3 +48,16 @@ def test_workers_count_wrong_sign_ins_together(tmp_path: Path) -> None:
 
 def ips(house: House) -> set[str]:
     return {row["ip"] for row in house.listed("activity") if row["kind"] == "call"}
+
+
+def test_workers_leave_when_their_master_was_killed(tmp_path: Path) -> None:
+    with gatehouse(tmp_path) as running:
+        workers = running.workers()
+        assert len(workers) == 2
+        running.kill("master")
+        pause = threading.Event()
+        for _ in range(800):
+            if not any(alive(pid) for pid in workers):
+                return
+            pause.wait(0.05)
+        raise AssertionError("orphans hold the port")
