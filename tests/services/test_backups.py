@@ -1,0 +1,115 @@
+"""Copies that restore, and keys that turn without losing a secret."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from webapp.errors import InvalidInput, Refused
+from webapp.services import audit, backups
+from webapp.services.audit import COMMAND
+from webapp.store.database import open_store, writing
+from webapp.store.fields import now
+from webapp.store.models import Approval, Entry, database
+from webapp.store.secrets import read_keys, write_keys
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    open_store(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def keep(name: str) -> None:
+    Approval.create(
+        id=name, agent_name="a", catalogue_name="t", arguments=Approval.arguments.seal(name, "canary-" + name),
+        arguments_digest="", definition_digest="", expires_at=now(),
+    )  # fmt: skip
+
+
+def opened(name: str) -> object:
+    return Approval.arguments.open(name, Approval.get_by_id(name).arguments)
+
+
+def test_a_backup_made_under_writes_restores_whole(data: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with database.connection_context():
+            while not stop.is_set():
+                with writing():
+                    audit.record("user.renamed", COMMAND)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with database.connection_context():
+            keep("one")
+            backups.backup(tmp_path / "copy.db", COMMAND)
+    finally:
+        stop.set()
+        writer.join()
+    backups.restore(tmp_path / "copy.db", data)
+    open_store(data)
+    with database.connection_context():
+        assert audit.verify().intact and Entry.select().count() > 0
+        assert opened("one") == "canary-one"
+    assert len(list(data.glob("gatehouse.db.before-*"))) >= 1
+
+
+def test_a_backup_overwrites_nothing_and_holds_no_key(data: Path, tmp_path: Path) -> None:
+    with database.connection_context():
+        keep("one")
+        backups.backup(tmp_path / "copy.db", COMMAND)
+        with pytest.raises(InvalidInput, match="exists already"):
+            backups.backup(tmp_path / "copy.db", COMMAND)
+    content = (tmp_path / "copy.db").read_bytes()
+    assert b"canary-one" not in content and read_keys(data / "secret.key")[0] not in content
+
+
+def test_what_is_no_backup_is_not_restored(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ann, " * 500)
+    with pytest.raises(Refused, match="not a database"):
+        backups.restore(tmp_path / "letter.txt", data)
+    open_store(data)
+
+
+def test_a_new_key_opens_everything_and_the_old_one_nothing(data: Path) -> None:
+    with database.connection_context():
+        keep("one")
+        before = read_keys(data / "secret.key")
+        backups.rotate_key(data, COMMAND)
+        after = read_keys(data / "secret.key")
+        assert len(after) == 1 and after != before
+        assert opened("one") == "canary-one"
+        assert audit.verify().intact
+        write_keys(data / "secret.key", before)
+        with pytest.raises(Refused):
+            opened("one")
+
+
+def test_a_rotation_cut_off_anywhere_still_opens_everything(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.connection_context():
+        keep("one")
+        monkeypatch.setattr(backups, "_seal_all", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            backups.rotate_key(data, COMMAND)
+        assert opened("one") == "canary-one"
+        keep("two")
+        monkeypatch.undo()
+        backups.rotate_key(data, COMMAND)
+        assert (opened("one"), opened("two")) == ("canary-one", "canary-two")
+
+
+def test_a_worker_notices_the_new_key_by_itself(data: Path) -> None:
+    with database.connection_context():
+        keep("one")
+        path = data / "secret.key"
+        write_keys(path, [Fernet.generate_key(), *read_keys(path)])
+        keep("two")
+        assert (opened("one"), opened("two")) == ("canary-one", "canary-two")
