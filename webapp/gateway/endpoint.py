@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +35,8 @@ PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 HEADER_MISMATCH = -32020
 SERVER_INFO_META = META + "serverInfo"
 NO_HEADER_VERSION = "2025-03-26"  # what a handshake client without the header speaks (2025-06-18, transports)
+# Perhaps a surrogate without its other half: no text, so neither a log nor a page could hold it.
+HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 log = logging.getLogger(__name__)
 
 
@@ -74,11 +78,13 @@ class Endpoint:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1").strip(" \t") for k, v in scope["headers"]}
         self._check_origin(headers)
-        catalogue = await self._catalogues.current()
-        agent = _authenticate(catalogue, headers)
+        _authenticate(await self._catalogues.current(), headers)
         if scope["method"] != "POST":
             raise Refusal(405, INVALID_REQUEST, "Only POST is served here", headers=[(b"allow", b"POST")])
         message = _parse(await self._body(receive))
+        # A body may take its time, and what was true when it began may not be any more.
+        catalogue = await self._catalogues.current()
+        agent = _authenticate(catalogue, headers)
         version = headers.get("mcp-protocol-version")
         modern = version is not None and version not in HANDSHAKE
         if "id" not in message:
@@ -127,7 +133,7 @@ class Endpoint:
         if _hostname(host) not in self._config.hosts:
             raise Refusal(400, INVALID_REQUEST, "This Host is not served here")
         origin = headers.get("origin")
-        if origin and urlsplit(origin).netloc != host and origin not in self._config.mcp_origins:
+        if origin and _place(origin) != host and origin not in self._config.mcp_origins:
             raise Refusal(403, INVALID_REQUEST, "This Origin may not call here")
 
     async def _body(self, receive: Receive) -> bytes:
@@ -166,7 +172,9 @@ def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(body, parse_constant=_no_constant)
+        message = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite)
+        if HALF_CHARACTER.search(body):
+            json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Refusal(400, PARSE_ERROR, "The body is not JSON") from error
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
@@ -182,6 +190,13 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    """1e400 would become infinity, which no JSON can say to the server behind us."""
+    if math.isinf(value := float(number)):
+        raise ValueError("a number is too large")
+    return value
 
 
 async def _accept_notification(send: Send, modern_version: str | None) -> None:
@@ -221,6 +236,13 @@ def _dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
         return {"resultType": "complete"} | result | {"_meta": meta | {SERVER_INFO_META: SERVER_INFO}}
     plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
     return plain | {"_meta": meta} if meta else plain
+
+
+def _place(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _hostname(host: str) -> str:

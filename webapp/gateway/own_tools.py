@@ -35,4 +35,4 @@ AWAIT_APPROVAL: dict[str, Any] = {
 
 def wait_seconds(arguments: dict[str, Any]) -> float:
     asked = arguments.get("wait_seconds", 30)
-    return min(max(float(asked), 0.0), LONGEST_WAIT) if isinstance(asked, (int, float)) else 30.0
+    return float(min(max(asked, 0), LONGEST_WAIT)) if isinstance(asked, (int, float)) else 30.0

@@ -161,5 +161,5 @@ def _cursor(cursor: object) -> str:
         return ""
     try:
         return base64.urlsafe_b64decode(str(cursor).encode()).decode()
-    except (binascii.Error, UnicodeDecodeError) as problem:
+    except (binascii.Error, UnicodeError) as problem:
         raise error(INVALID_PARAMS, "Unknown cursor") from problem
