@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Config, from_environment
 from webapp import cli, routes
-from webapp.routes import guards, headers, pages
+from webapp.routes import guards, headers, ids, pages
 from webapp.services import connections, integrations, sync
 from webapp.store.database import open_store
 from webapp.store.models import database
@@ -45,6 +45,7 @@ def create_app(config: Config | None = None) -> Flask:
     guards.init_app(app)
     csrf = CSRFProtect(app)
     pages.init_app(app)
+    ids.init_app(app)
     routes.init_app(app)
     csrf.exempt("webapp.routes.health.csp_report")  # browsers send these without our token
     cli.init_app(app)

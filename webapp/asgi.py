@@ -37,7 +37,7 @@ class Program:
         elif scope["path"] == "/mcp" or scope["path"].startswith("/mcp/s/"):
             await self.gateway.endpoint(scope, receive, send)
         else:
-            await self.pages(scope, receive, send)
+            await self.pages(_without_underscores(scope), receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -46,3 +46,11 @@ class Program:
         await receive()
         await self.gateway.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _without_underscores(scope: Scope) -> Scope:
+    """WSGI can't tell X_Forwarded_For from X-Forwarded-For, which only our own proxy may set; nginx and gunicorn
+    drop such names too, but not every proxy does."""
+    if scope["type"] != "http":
+        return scope
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name]}

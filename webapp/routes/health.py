@@ -46,7 +46,7 @@ def csp_report() -> ResponseReturnValue:
         line = (
             f"{report.get('violated-directive')} {report.get('blocked-uri')} on {report.get('document-uri')}"
         )
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         line = "unreadable"
     log.warning("content security policy: %r", line[:LONGEST_REPORT])
     return "", 204
