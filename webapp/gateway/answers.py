@@ -35,6 +35,16 @@ def waiting(approval: Approval, address: str) -> dict[str, Any]:
     )
 
 
+def running(approval: Approval) -> dict[str, Any]:
+    return failure(
+        f"A person approved this call (approval {approval.id}) and it is on its way, but its answer is not here "
+        f"yet. Do not start it in another way. To wait for the answer, call gatehouse__await_approval with this "
+        f"id, or repeat exactly the same call.",
+        status="running",
+        approval_id=approval.id,
+    )
+
+
 def outcome(approval: Approval, result: dict[str, Any] | None) -> dict[str, Any]:
     """What became of a decided call: the tool's own result where it ran, else why not."""
     if result is not None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from peewee import DatabaseError
+
 from config import Config
-from webapp.errors import NeedsAuthorization, Refused, RpcError, UpstreamError
+from webapp.errors import EgressDenied, NeedsAuthorization, Refused, RpcError, Stale, UpstreamError
 from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogues, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Lines, Progress
@@ -26,8 +28,19 @@ from webapp.store.models import Approval, Integration, database
 from webapp.store.writer import Writer
 
 T = TypeVar("T")
+TRY_AGAIN_SECONDS = 1.0
 FINISHED_AS = {"failed": "failed", "unknown": "unknown"}
 log = logging.getLogger(__name__)
+
+
+class NotWritten(RpcError):
+    """The call could not be written down, so it was not forwarded."""
+
+    def __init__(self) -> None:
+        super().__init__({
+            "code": -32603,
+            "message": "Gatehouse could not write this call down, so it has not run. Try again later.",
+        })  # fmt: skip
 
 
 @dataclass
@@ -83,7 +96,7 @@ class Calls:
         self.worker = worker
         self.lines = Lines(max_result=config.max_result, call_seconds=config.call_seconds)
         self.room = WaitingRoom(self._run_approved)
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     async def answer(self, call: Call) -> Answer:
         """What the agent gets: the result, a refusal, or word that a person must decide first."""
@@ -104,6 +117,8 @@ class Calls:
         if approval.state in approvals.FINISHED:
             result = await self._read(lambda: answers.outcome(approval, approvals.result_of(approval)))
             return Answer(result, approval_id)
+        if approval.state in approvals.DECIDED:
+            return Answer(answers.running(approval), approval_id, waiting=True)
         return Answer(answers.waiting(approval, self.config.address), approval_id, waiting=True)
 
     async def await_own(self, agent: KnownAgent, approval_id: str, seconds: float, reason: str) -> Answer:
@@ -132,7 +147,8 @@ class Calls:
             await self._write(lambda: approvals.delivered(answer.approval))
 
     async def close(self) -> None:
-        await asyncio.gather(*self._background, return_exceptions=True)
+        while self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
         await self.lines.close()
 
     # --- the path itself
@@ -142,10 +158,7 @@ class Calls:
         if call.tool.policy != "auto" and not call.approval:
             raise RuntimeError("a call without its approval must never get here")
         if call.has_intent:
-            row = call.row(
-                "unknown", self.config.log_arguments, {"why": "Gatehouse stopped before the answer came."}
-            )
-            await self._write(lambda: intents.add(call.id, self.worker, row))
+            await self._announce(call)
         try:
             result, outcome, details = await self._forward(call)
         except asyncio.CancelledError:
@@ -154,10 +167,27 @@ class Calls:
         except Exception as error:
             await self._cut_off(call, f"Gatehouse failed: {type(error).__name__}")
             raise
-        await self._write(lambda: self._finish(call, result, outcome, details))
+        await self._surely(lambda: self._finish(call, result, outcome, details))
         if outcome == "rpc_error":
             raise RpcError(result)
         return result
+
+    async def _announce(self, call: Call) -> None:
+        """Raises NotWritten, or Stale where the call is no longer this worker's; it must not leave then."""
+        try:
+            await self._write(lambda: self._intend(call))
+        except asyncio.CancelledError:
+            why = {"why": "The agent hung up before the call left."}
+            await self._surely(lambda: self._finish(call, answers.UNKNOWN, "cancelled", why))
+            raise
+        except DatabaseError as error:
+            raise NotWritten from error
+
+    def _intend(self, call: Call) -> None:
+        if call.approval and not approvals.is_claimed(call.approval, self.worker):
+            raise Stale("Another worker has taken this call over.")
+        why = {"why": "Gatehouse stopped before the answer came."}
+        intents.add(call.id, self.worker, call.row("unknown", self.config.log_arguments, why))
 
     async def _forward(self, call: Call) -> tuple[dict[str, Any], str, dict[str, Any]]:
         """The result for the agent, the outcome for the log and details for the log. Never raises a refusal."""
@@ -174,15 +204,15 @@ class Calls:
         except NeedsAuthorization as error:
             reason = error.what
             await self._write(lambda: _mark(call.tool.source.id, "needs_sign_in", reason))
-            return answers.failure(error.for_agent), "failed", {"error": error.what}
+            return answers.failure(f"{error.for_agent} It did not run."), "failed", {"error": error.what}
         except UpstreamError as error:
-            text = f"{error.for_agent} {_ran(call, error)}"
-            return answers.failure(text), "failed", {"error": error.what}
+            sent = getattr(error, "sent", not isinstance(error, EgressDenied))
+            return _without_answer(call, error.for_agent, sent=sent, what=error.what)
         except Refused as error:
             return answers.failure(error.what), "failed", {"error": error.what}
         except TimeoutError:
             text = f"The tool gave no answer within {self.config.call_seconds:g} seconds."
-            return answers.failure(text), "failed", {"error": text}
+            return _without_answer(call, text, sent=True, what=text)
         return result, "tool_error" if result.get("isError") else "ok", {}
 
     def _finish(self, call: Call, result: dict[str, Any], outcome: str, details: dict[str, Any]) -> None:
@@ -197,7 +227,7 @@ class Calls:
 
     async def _cut_off(self, call: Call, why: str) -> None:
         outcome = "unknown" if call.has_intent else "cancelled"
-        await self._write(lambda: self._finish(call, answers.UNKNOWN, outcome, {"why": why}))
+        await self._surely(lambda: self._finish(call, answers.UNKNOWN, outcome, {"why": why}))
 
     # --- approvals
 
@@ -215,33 +245,64 @@ class Calls:
 
     async def _run_approved(self, approval_id: str) -> None:
         """Claim it and run it, in the background: an agent that hangs up does not stop what a person approved."""
-        claimed = await self._write(lambda: approvals.claim(approval_id, self.worker))
+        claimed = await self._write(lambda: self._claim(approval_id))
         if claimed:
             task = asyncio.create_task(self._run_claimed(claimed))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
+    def _claim(self, approval_id: str) -> Approval | None:
+        intents.beat(self.worker)  # whoever claims is among the living, so that what it leaves is found
+        return approvals.claim(approval_id, self.worker)
+
     async def _run_claimed(self, approval: Approval) -> None:
+        try:
+            await self._run(await self._approved_call(approval))
+        except NotWritten:
+            await self._surely(lambda: approvals.release(approval.id, self.worker))
+        except RpcError as error:
+            log.info("approved call %s ended with error %s", approval.id, error.code)
+        except Stale as late:
+            log.warning("approved call %s: %s", approval.id, late.what)
+        except Refused as refusal:
+            log.warning("approved call %s was not run: %s", approval.id, refusal.what)
+            why = refusal.what
+            await self._surely(lambda: approvals.fail(approval, why))
+        finally:
+            self.room.look()
+
+    async def _approved_call(self, approval: Approval) -> Call:
+        """What the person saw, or Refused. The catalogue may be younger than the claim."""
         arguments = await self._read(lambda: approvals.arguments_of(approval))
         catalogue = await self.catalogues.current()
         tool = catalogue.by_name.get(approval.catalogue_name)
         agent = next((a for a in catalogue.agents.values() if a.id == approval.agent_id), None)
-        if tool is None or agent is None:
-            await self._write(lambda: approvals.fail(approval, "the tool or the agent is gone."))
-            return
-        call = Call(agent, tool, arguments, approval=approval.id)
-        try:
-            await self._run(call)
-        except RpcError as error:
-            log.info("approved call %s ended with error %s", approval.id, error.code)
-        finally:
-            self.room.look()
+        if tool is None or tool.id != approval.tool_id or agent is None:
+            raise Refused("the tool or the agent is gone.")
+        if tool.policy == "disabled" or tool.definition_digest != approval.definition_digest:
+            raise Refused("the tool was disabled or changed meanwhile.")
+        return Call(agent, tool, arguments, approval=approval.id)
 
     # --- the store, from the event loop
 
     async def _write(self, job: Callable[[], T]) -> T:
         """Resolves after the commit. Shielded: a caller that goes away does not lose the write."""
         return await asyncio.shield(asyncio.wrap_future(self.writer.submit(job)))
+
+    async def _surely(self, job: Callable[[], T]) -> T:
+        """For what has happened and must be on record: tried until the store takes it, whoever goes away."""
+        task = asyncio.create_task(self._until_written(job))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return await asyncio.shield(task)
+
+    async def _until_written(self, job: Callable[[], T]) -> T:
+        while True:
+            try:
+                return await self._write(job)
+            except DatabaseError as error:  # locked by another program, or the disk is full
+                log.warning("the store could not be written: %s; trying again", error)
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
 
     @staticmethod
     async def _read(query: Callable[[], T]) -> T:
@@ -257,8 +318,15 @@ def _mark(integration_id: int, state: str, reason: str) -> None:
         integrations.mark(integration, state, reason)
 
 
-def _ran(call: Call, error: UpstreamError) -> str:
-    """Whether to try again: the one thing an agent must know after a failure."""
-    if not call.has_intent or not getattr(error, "sent", True):
-        return "It did not run; you may try again later."
-    return "It may have run: check before you try again."
+def _without_answer(
+    call: Call, text: str, *, sent: bool, what: str
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """Whether to try again is the one thing an agent must know after a failure."""
+    if sent and call.has_intent:
+        advice, outcome = "It may have run: check before you try again.", "unknown"
+    else:
+        advice, outcome = (
+            "You may try again." if sent else "It did not run; you may try again later.",
+            "failed",
+        )
+    return answers.failure(f"{text} {advice}"), outcome, {"error": what}

@@ -26,6 +26,7 @@ START_WITHIN = timedelta(minutes=2)
 # How long an outcome is kept for an agent that never came back for it.
 KEEP_OUTCOME = timedelta(hours=24)
 OPEN = ("waiting", "approved", "running")
+DECIDED = ("approved", "running")
 FINISHED = ("done", "failed", "denied", "expired", "withdrawn", "unknown")
 CANNOT_FIND = "There is no such approval."
 
@@ -179,8 +180,26 @@ def claim(approval_id: str, worker: str) -> Approval | None:
     return approval
 
 
+def is_claimed(approval_id: str, worker: str) -> bool:
+    """False when this worker was taken for dead meanwhile, and another may run the call. In the caller's
+    transaction, which commits the intent."""
+    mine = Approval.select().where(
+        Approval.id == approval_id, Approval.state == "running", Approval.worker == worker
+    )
+    return bool(mine.exists())
+
+
+def release(approval_id: str, worker: str) -> None:
+    """Claimed, but its intent could not be committed, so it did not start: whoever can shall take it."""
+    Approval.update(state="approved", worker="").where(
+        Approval.id == approval_id, Approval.state == "running", Approval.worker == worker
+    ).execute()
+
+
 def fail(approval: Approval, why: str) -> None:
     """A claimed call that was not started and will not be. In the caller's transaction."""
+    if not is_claimed(approval.id, approval.worker):
+        return
     text = f"The approved call was not run: {why}"
     _finish(approval, "failed", {"content": [{"type": "text", "text": text}], "isError": True})
     audit.append([_row(approval.agent_name, approval.catalogue_name, approval.id, "refused", {"why": why})])

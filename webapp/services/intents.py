@@ -17,7 +17,11 @@ DEAD_AFTER = timedelta(seconds=15)
 
 
 def add(call_id: str, worker: str, row: Row) -> None:
-    """In the caller's transaction; `row` is what the log will say if nobody comes back."""
+    """In the caller's transaction; `row` is what the log will say if nobody comes back.
+
+    Counts as a beat: a worker that was taken for dead is among the living again, or its intent were nobody's.
+    """
+    beat(worker)
     Intent.insert(id=call_id, worker=worker, entry=row.as_json()).execute()
 
 
