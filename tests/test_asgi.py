@@ -59,7 +59,7 @@ TARGETS = [
     b"/activity/99999999999999999999999", b"/approvals/%00", b"/approvals/history?page=-1",
     b"/approvals/history?state=%00", b"/settings/integrations/%00", b"/settings/integrations/%ff/check",
     b"/settings/integrations/new?url=%00", b"/settings/agents/99999999999999999999999",
-    b"/settings/people/99999999999999999999999", b"/settings/people/-1",
+    b"/settings/people/99999999999999999999999", b"/settings/people/-1", b"/activity/" + b"9" * 5_000,
     b"/settings/people/9223372036854775808", b"/settings/people/9223372036854775807",
     b"/login?next=%00%0d%0aX:%20y",
     b"/static/%00", b"/static/../config.py", b"/static/%2e%2e/config.py", b"/static/%2e%2e%2fconfig.py",
