@@ -32,9 +32,8 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def app(furnished: Path, config: Config) -> Iterator[Flask]:
     shutil.copytree(furnished, config.data)
-    made = create_app(config)
-    with database.connection_context():
-        yield made
+    yield create_app(config)
+    database.close()
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
-from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit
+from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit, settings
 from webapp.routes.replies import leave_for, page
 from webapp.services import accounts
-from webapp.store.models import Session
 
 bp = Blueprint("account", __name__, url_prefix="/account")
 
@@ -51,5 +50,8 @@ def end_session(session_id: int) -> ResponseReturnValue:
 
 
 def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
-    sessions = Session.select().where(Session.user == current_user()).order_by(Session.seen_at.desc())
+    limits = settings()
+    sessions = accounts.live_sessions(
+        current_user(), idle_hours=limits.session_idle_hours, days=limits.session_days
+    )
     return page("account/show.html", status=status, error=error, sessions=sessions, this=current_session())

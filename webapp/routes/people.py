@@ -55,7 +55,10 @@ def set_role(user_id: int) -> ResponseReturnValue:
 @bp.post("/<int:user_id>/state")
 @allow("admin")
 def set_state(user_id: int) -> ResponseReturnValue:
-    disabled = request.form.get("state") == "disabled"
+    state = request.form.get("state", "")
+    if state not in ("active", "disabled"):
+        raise InvalidInput("Choose to enable or to disable.", field="state")
+    disabled = state == "disabled"
     accounts.set_disabled(accounts.get_user(user_id), disabled, current_actor())
     flash("Disabled and signed out." if disabled else "Enabled: they can sign in again.")
     return leave_for(url_for(".show", user_id=user_id))

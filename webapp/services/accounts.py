@@ -27,6 +27,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 SEEN_EVERY = timedelta(minutes=1)
 SETUP_CODE_FILE = "setup-code"
 ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # nothing that is misread
+SETUP_CODE = re.compile(rf"[{ALPHABET}]{{5}}(-[{ALPHABET}]{{5}}){{3}}")
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 COMMON = {
     "password",
@@ -75,13 +76,28 @@ def setup_code(data: Path) -> str | None:
     if is_set_up():
         return None
     path = data / SETUP_CODE_FILE
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with open(handle, "w") as file:
-        file.write("-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(4)))
+    if not _whole_code(path):
+        _write_code(path)
     return path.read_text().strip()
+
+
+def _whole_code(path: Path) -> bool:
+    """A file that a crash or a full disk left empty would let everybody in."""
+    return path.exists() and bool(SETUP_CODE.fullmatch(path.read_text().strip()))
+
+
+def _write_code(path: Path) -> None:
+    """Never there by halves. Of two workers that start at once the first to link its file wins."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(4)))
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        if not _whole_code(path):
+            os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def make_first_admin(
@@ -203,7 +219,7 @@ def _keep_an_admin(user: User, *, still_admin: bool) -> None:
 
 def _checked(email: str, name: str, password: str, role: str) -> dict[str, str]:
     email = email.strip().lower()
-    if not EMAIL.fullmatch(email):
+    if not EMAIL.fullmatch(email) or not email.isprintable():
         raise InvalidInput("This is not an e-mail address.", field="email")
     if role not in ROLES:
         raise InvalidInput("A role is viewer, technician or admin.", field="role")
@@ -230,28 +246,25 @@ def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> s
     """A new session's token for the cookie. Raises WrongCredentials or TooMany."""
     email = email.strip().lower()[:255]
     account, network = f"login {email}", f"login from {throttle.network(ip)}"
-    throttle.check(account, limit)
-    throttle.check(network, limit.times(5))
+    throttle.count(account, limit)
+    throttle.count(network, limit.times(5))
     user: User | None = User.get_or_none(User.email == email)
     right = _matches(user.password_hash if user else _nobody, password)
     if user is None or not right or user.disabled_at:
-        throttle.add(account, limit)
-        throttle.add(network, limit)
         with writing():
             audit.record("session.refused", Actor("user", email[:100] or "nobody", ip=ip), outcome="refused",
                          agents_notice=False)  # fmt: skip
         raise WrongCredentials("The e-mail address or the password is wrong.")
-    return _start_session(user, ip, browser, account)
+    with writing():
+        throttle.clear(account)
+        throttle.give_back(network)
+        return start_session(user, ip, browser)
 
 
 def start_session(user: User, ip: str, browser: str) -> str:
-    return _start_session(user, ip, browser, f"login {user.email}")
-
-
-def _start_session(user: User, ip: str, browser: str, bucket: str) -> str:
+    """For somebody who has shown who they are. A new token each time: one that was planted is never taken over."""
     token = secrets.token_urlsafe(32)
     with writing():
-        throttle.clear(bucket)
         Session.create(token_hash=_token_hash(token), user=user, ip=ip, browser=browser[:200])
         audit.record(
             "session.started", Actor("user", user.email, user.id, user.role, ip), agents_notice=False
@@ -267,13 +280,23 @@ def session_for(token: str, *, idle_hours: int, days: int) -> Session | None:
     moment = now()
     if found is None or found.user.disabled_at:
         return None
-    if moment - found.seen_at > timedelta(hours=idle_hours) or moment - found.created_at > timedelta(
+    if found.seen_at < moment - timedelta(hours=idle_hours) or found.created_at < moment - timedelta(
         days=days
     ):
         return None
     if moment - found.seen_at > SEEN_EVERY:
         Session.update(seen_at=moment).where(Session.id == found.id).execute()
     return found
+
+
+def live_sessions(user: User, *, idle_hours: int, days: int) -> list[Session]:
+    """Where this person is signed in, last seen first. What has run out is no place any more."""
+    moment = now()
+    alive = (
+        Session.seen_at >= moment - timedelta(hours=idle_hours),
+        Session.created_at >= moment - timedelta(days=days),
+    )
+    return list(Session.select().where(Session.user == user, *alive).order_by(Session.seen_at.desc()))
 
 
 def end_session(session: Session, actor: Actor) -> None:
