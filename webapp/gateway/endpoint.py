@@ -231,7 +231,9 @@ def _check_envelope(
 
 def _dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
     """The result in the envelope of the agent's era. The server's own envelope ends here; the rest is untouched."""
-    meta = {key: value for key, value in (result.get("_meta") or {}).items() if key != SERVER_INFO_META}
+    theirs = result.get("_meta")
+    given = theirs if isinstance(theirs, dict) else {}
+    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META}
     if modern:
         return {"resultType": "complete"} | result | {"_meta": meta | {SERVER_INFO_META: SERVER_INFO}}
     plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}

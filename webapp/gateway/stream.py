@@ -19,7 +19,10 @@ class AgentGone(Exception):
 
 
 def json_bytes(message: object) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    try:
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # a lone surrogate goes on as it came: as an escape
+        return json.dumps(message, separators=(",", ":")).encode()
 
 
 async def send_body(

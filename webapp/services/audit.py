@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from webapp.store.fields import now
+from webapp.store.fields import now, storable
 from webapp.store.models import Entry, State, state
 from webapp.store.secrets import vault
 
@@ -158,7 +158,7 @@ def _values(row: Row) -> dict[str, Any]:
         "duration_ms": None if row.duration_ms is None else round(row.duration_ms, 2),
         "approval": row.approval,
         "ip": row.actor.ip,
-        "details": json.dumps(row.details, ensure_ascii=False, sort_keys=True, default=str),
+        "details": storable(json.dumps(row.details, ensure_ascii=False, sort_keys=True, default=str)),
     }
 
 

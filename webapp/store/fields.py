@@ -15,6 +15,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def storable(text: str) -> str:
+    """Servers send lone surrogates in JSON; no database takes them, and no row may be lost to one."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class Moment(DateTimeField):  # type: ignore[misc]
     """An aware datetime outside, naive UTC in the database, so that both stores sort it alike."""
 
@@ -28,7 +33,9 @@ class Moment(DateTimeField):  # type: ignore[misc]
 
 class Json(TextField):  # type: ignore[misc]
     def db_value(self, value: Any) -> str | None:
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return (
+            None if value is None else storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        )
 
     def python_value(self, value: str | None) -> Any:
         return None if value is None else json.loads(value)
