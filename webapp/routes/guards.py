@@ -20,6 +20,7 @@ from webapp.store.models import Session, User, database
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 ANYONE = "anyone"
+LONGEST_WAY_BACK = 1500  # proxies refuse answers with headers of a few thousand bytes
 
 
 def allow(role: str) -> Callable[[View], View]:
@@ -143,7 +144,8 @@ def _to_sign_in() -> ResponseReturnValue:
         if request.method == "GET" and not request.headers.get("HX-Request")
         else None
     )
-    return leave_for(url_for("login.show", next=back if back != "/" else None))
+    address = url_for("login.show", next=back if back != "/" else None)
+    return leave_for(address if len(address) <= LONGEST_WAY_BACK else url_for("login.show"))
 
 
 # --- the cookie
