@@ -33,10 +33,16 @@ class Gateway:
         ]
 
     async def stop(self) -> None:
-        """After the server has let go of its requests: approved calls under way end first."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """After the server has let go of its requests: approved calls under way end first, while it still beats."""
+        watch, beat, sync = self._tasks
+        await _ended(watch, sync)
         await self.calls.close()
+        await _ended(beat)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.leave(self._worker)))
         await asyncio.to_thread(self._writer.stop)
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

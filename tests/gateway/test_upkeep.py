@@ -1,0 +1,104 @@
+"""Upkeep goes on after whatever happened to the store, and judges nobody after a standstill of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from webapp.gateway import upkeep
+from webapp.gateway.upkeep import Upkeep
+from webapp.services import intents
+from webapp.store.database import open_store, writing
+from webapp.store.fields import now
+from webapp.store.models import Integration, Worker, database
+from webapp.store.writer import Writer
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[None]:
+    open_store(tmp_path / "data")
+    with database.connection_context():
+        yield
+
+
+@asynccontextmanager
+async def running(writer: Writer, job: str) -> AsyncIterator[None]:
+    writer.start()
+    task = asyncio.create_task(getattr(Upkeep(writer, "me"), job)())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        writer.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def living() -> set[str]:
+    return {worker.id for worker in Worker.select()}
+
+
+def dies(worker: str, at: timedelta) -> None:
+    with writing():
+        Worker.insert(id=worker, started_at=now(), seen_at=now() + at).execute()
+
+
+@pytest.mark.parametrize("at", [-timedelta(minutes=1), timedelta(hours=1)])
+def test_a_silent_worker_is_settled_even_when_the_clock_was_set_back(
+    store: None, monkeypatch: pytest.MonkeyPatch, at: timedelta
+) -> None:
+    monkeypatch.setattr(intents, "BEAT_SECONDS", 0.05)
+    dies("silent", at)
+
+    async def live() -> None:
+        async with running(Writer(), "beat"):
+            await until(lambda: living() == {"me"})
+
+    asyncio.run(live())
+
+
+def test_after_a_standstill_the_others_get_time_to_beat(store: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intents, "DEAD_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(intents, "BEAT_SECONDS", 0.3)
+    locked = threading.Event()
+
+    async def live() -> None:
+        writer = Writer()
+        async with running(writer, "beat"):
+            await until(lambda: living() == {"me"})
+            writer.submit(lambda: locked.wait(10))
+            await asyncio.sleep(1.5)  # longer than anybody may be silent
+            stood = now()
+            locked.set()
+            dies("the other", -timedelta(seconds=1.5))
+            await until(lambda: Worker.get_by_id("me").seen_at > stood)
+            await asyncio.sleep(0.1)
+            assert "the other" in living()
+            await until(lambda: living() == {"me"})
+
+    asyncio.run(live())
+
+
+def test_the_schedule_survives_a_failure_of_the_store(store: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "SYNC_LOOK_SECONDS", 0.05)
+    Integration.create(kind="server", name="gone", title="Gone", state="connected", url="http://127.0.0.1:1/")
+
+    async def live() -> None:
+        database.execute_sql("ALTER TABLE integration RENAME TO elsewhere")
+        async with running(Writer(), "sync"):
+            await asyncio.sleep(0.3)
+            database.execute_sql("ALTER TABLE elsewhere RENAME TO integration")
+            await until(lambda: Integration.get().state == "unreachable")
+
+    asyncio.run(live())
