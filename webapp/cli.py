@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from peewee import DatabaseError
 
 from config import Config
 from webapp.errors import InvalidInput, NotFound, Refused
@@ -49,6 +50,9 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
             except Refused as refusal:
                 words = (refusal.what, refusal.why, refusal.next_step)
                 click.echo(" ".join(word for word in words if word), err=True)
+                sys.exit(1)
+            except DatabaseError as error:
+                click.echo(f"The database could not be used: {error}. Try again later.", err=True)
                 sys.exit(1)
 
         made = click.command(name)(with_appcontext(run))
@@ -128,7 +132,7 @@ def add_server(
     draft = integrations.add_server(url, COMMAND, name=name)
     try:
         _connect(draft, header, secret, allow_private)
-    except Refused:
+    except (Exception, KeyboardInterrupt):
         integrations.discard_draft(draft, COMMAND)
         raise
     count = Tool.of(draft).count()
@@ -295,7 +299,7 @@ def backup(path: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 def restore(path: Path) -> None:
     """Put a backup in place of the database. Stop Gatehouse first."""
-    backups.restore(path, settings().data)
+    backups.restore(path)
     click.echo("Restored. The database that was there before stands beside it.")
 
 

@@ -11,12 +11,12 @@ from cryptography.fernet import Fernet
 from peewee import DatabaseError
 from playhouse.cysqlite_ext import CySqliteDatabase
 
-from webapp.errors import InvalidInput, Refused
-from webapp.services import audit
+from webapp.errors import InvalidInput, Refused, Stale
+from webapp.services import audit, intents
 from webapp.services.audit import Actor
-from webapp.store.database import DATABASE_FILE, KEY_FILE, writing
-from webapp.store.fields import Sealed
-from webapp.store.models import MODELS, State, database, state
+from webapp.store.database import KEY_FILE, writing
+from webapp.store.fields import Sealed, now
+from webapp.store.models import MODELS, State, Worker, database, state
 from webapp.store.secrets import read_keys, vault, write_keys
 
 # Long enough for every worker to have seen the new key file and committed what it sealed with the old one.
@@ -33,17 +33,23 @@ def backup(path: Path, actor: Actor) -> None:
         )
     draft = path.with_name(path.name + ".part")
     draft.unlink(missing_ok=True)
+    try:
+        draft.touch(mode=0o600)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} can't be written: {error.strerror}.", next_step="Choose another place."
+        ) from error
     database.execute_sql("VACUUM INTO ?", (str(draft),))
-    draft.chmod(0o600)
     _check(draft)
     os.replace(draft, path)
 
 
-def restore(path: Path, data: Path) -> None:
+def restore(path: Path) -> None:
     """Put a backup in place. What was there is kept beside it, under the time of day."""
     _check(path)
-    target = data / DATABASE_FILE
-    aside = data / f"{DATABASE_FILE}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    _refuse_while_running()
+    target = Path(database.database)
+    aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     database.close()
     fresh = target.with_suffix(".restored")
     fresh.write_bytes(path.read_bytes())
@@ -53,6 +59,19 @@ def restore(path: Path, data: Path) -> None:
             if (part := Path(f"{target}{suffix}")).exists():
                 part.rename(f"{aside}{suffix}")
     os.replace(fresh, target)
+
+
+def _refuse_while_running() -> None:
+    """Workers would go on with the old file, unseen: keys revoked from then on would keep working."""
+    try:
+        running = Worker.select().where(Worker.seen_at > now() - intents.DEAD_AFTER).exists()
+    except DatabaseError:  # a damaged database is what a backup is for
+        return
+    if running:
+        raise Stale(
+            "Gatehouse is running, or was a few seconds ago.",
+            next_step=f"Stop it, wait {intents.DEAD_AFTER.seconds} seconds and try again.",
+        )
 
 
 def _check(path: Path) -> None:
