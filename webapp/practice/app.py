@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvicorn
@@ -13,14 +14,18 @@ from starlette.routing import Mount
 
 from webapp.practice.doors import DOORS
 from webapp.practice.guards import ThisMachineOnly
+from webapp.practice.ledger import Ledger
 from webapp.practice.page import Page
+from webapp.practice.sign_in import SignIn
 from webapp.practice.toolbox import Toolbox
 
+TOKEN_SECONDS = 60
 
-def create_app() -> Starlette:
+
+def create_app(token_seconds: int = TOKEN_SECONDS, now: Callable[[], float] = time.time) -> Starlette:
     """A desk of its own each time. The app can be started once, as the SDK's endpoints can."""
-    toolbox = Toolbox()
-    doors = {door.name: door.build(toolbox.server) for door in DOORS}
+    toolbox, ledger = Toolbox(), Ledger(token_seconds, now)
+    doors = {door.name: door.build(toolbox.server, ledger) for door in DOORS}
 
     @asynccontextmanager
     async def doors_open(app: Starlette) -> AsyncIterator[None]:
@@ -32,18 +37,18 @@ def create_app() -> Starlette:
 
     mounts = [Mount(f"/{name}", app=door) for name, door in doors.items()]
     return Starlette(
-        routes=[*Page(toolbox).routes, *mounts],
+        routes=[*Page(toolbox, ledger).routes, *SignIn(ledger).routes, *mounts],
         middleware=[Middleware(ThisMachineOnly)],
         lifespan=doors_open,
     )
 
 
-def serve(port: int) -> None:
+def serve(port: int, token_seconds: int = TOKEN_SECONDS) -> None:
     """Serves on 127.0.0.1 until it is stopped; port 0 takes a free one. OSError: port taken."""
     with socket.create_server(("127.0.0.1", port)) as listener:
         print(f"Practice server: http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
         config = uvicorn.Config(
-            create_app(),
+            create_app(token_seconds),
             log_level="warning",
             proxy_headers=False,
             server_header=False,

@@ -12,6 +12,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from webapp.practice.ledger import Ledger
+from webapp.practice.turnstile import Turnstile
+
 TOKEN = "practice-token"
 
 
@@ -20,7 +23,7 @@ class Door:
     name: str
     sign_in: str
     what_to_do: str
-    build: Callable[[MCPServer], Starlette]
+    build: Callable[[MCPServer, Ledger], Starlette]
 
 
 class RequireToken:
@@ -47,18 +50,30 @@ class RequireToken:
         await refusal(scope, receive, send)
 
 
-def _endpoint(server: MCPServer) -> Starlette:
+def _open(server: MCPServer, ledger: Ledger) -> Starlette:
     # No host is bound here: the name switches on the SDK's own check of Host and Origin.
     return server.streamable_http_app(stateless_http=True, host="127.0.0.1")
 
 
-def _behind_token(server: MCPServer) -> Starlette:
-    endpoint = _endpoint(server)
+def _behind_token(server: MCPServer, ledger: Ledger) -> Starlette:
+    endpoint = _open(server, ledger)
     endpoint.add_middleware(RequireToken)
     return endpoint
 
 
+def _behind_sign_in(server: MCPServer, ledger: Ledger) -> Starlette:
+    endpoint = _open(server, ledger)
+    endpoint.add_middleware(Turnstile, ledger=ledger)
+    return endpoint
+
+
 DOORS = (
-    Door("open", "no sign-in", "Paste the address as Server URL. That is all.", _endpoint),
+    Door("open", "no sign-in", "Paste the address as Server URL. That is all.", _open),
     Door("bearer", "a bearer token", "Paste the address, then the token when you are asked.", _behind_token),
+    Door(
+        "oauth",
+        "a sign-in",
+        "Paste the address, then allow or refuse on the page that opens.",
+        _behind_sign_in,
+    ),
 )

@@ -1,39 +1,28 @@
-"""What people see: one page, two buttons, and the state as JSON."""
+"""What people see: one page, its buttons, and the state as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from webapp.practice.doors import DOORS, TOKEN
 from webapp.practice.guards import from_another_site
+from webapp.practice.html import HEADERS, TEMPLATES, html
+from webapp.practice.ledger import Ledger
 from webapp.practice.picture import bar_chart
 from webapp.practice.toolbox import Toolbox
 
-ROOT = Path(__file__).parents[2]
-TEMPLATES = Environment(loader=FileSystemLoader(ROOT / "templates" / "practice"), autoescape=True)
-CSS = (ROOT / "templates" / "practice" / "page.css").read_text("utf-8")
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    # With no-referrer browsers would send "Origin: null" with our own forms.
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+CSS = (TEMPLATES / "page.css").read_text("utf-8")
 
 
 class Page:
-    def __init__(self, toolbox: Toolbox) -> None:
+    def __init__(self, toolbox: Toolbox, ledger: Ledger) -> None:
         self.toolbox = toolbox
+        self.ledger = ledger
 
     @property
     def routes(self) -> list[Route]:
@@ -41,14 +30,17 @@ class Page:
             Route("/", self.show),
             Route("/state", self.state),
             Route("/change", self.button(self.toolbox.change), methods=["POST"]),
-            Route("/reset", self.button(self.toolbox.reset), methods=["POST"]),
+            Route("/expire", self.button(self.ledger.expire), methods=["POST"]),
+            Route("/revoke-me", self.button(self.ledger.revoke_all), methods=["POST"]),
+            Route("/reset", self.button(self.reset), methods=["POST"]),
             Route("/page.css", self.css),
             Route("/icon.png", self.icon),
         ]
 
     async def show(self, request: Request) -> Response:
         desk = self.toolbox.tools.desk
-        html = TEMPLATES.get_template("page.html").render(
+        return html(
+            "page.html",
             base=str(request.base_url).rstrip("/"),
             doors=DOORS,
             token=TOKEN,
@@ -57,8 +49,8 @@ class Page:
             devices=list(desk.devices.values()),
             calls=list(self.toolbox.log.recent)[:25],
             arrived=self.toolbox.log.arrived.total(),
+            oauth=self.ledger.summary(),
         )
-        return HTMLResponse(html, headers=HEADERS)
 
     async def state(self, request: Request) -> Response:
         toolbox = self.toolbox
@@ -69,8 +61,13 @@ class Page:
             "calls": dict(toolbox.log.arrived),
             "done": dict(+toolbox.log.done),
             "recent": [asdict(call) for call in toolbox.log.recent],
+            "oauth": self.ledger.summary(),
         }
         return JSONResponse(body, headers=HEADERS)
+
+    async def reset(self) -> None:
+        self.ledger.forget()
+        await self.toolbox.reset()
 
     def button(self, action: Callable[[], Awaitable[None]]) -> Callable[[Request], Awaitable[Response]]:
         async def press(request: Request) -> Response:

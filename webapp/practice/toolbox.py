@@ -18,6 +18,11 @@ READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 SAFE_WRITE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
 DESTROYS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
 
+# What may be called with a sign-in for reading only. All else changes something.
+READING = {
+    "list_tickets", "get_ticket", "search_tickets", "list_devices", "get_device", "run_diagnostics", "ticket_chart",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Offer:

@@ -13,7 +13,7 @@ from webapp.upstream.egress import Allowance
 
 # Gatehouse starts the practice server itself, on loopback only: nobody needs to confirm the address.
 LOOPBACK = {"127.0.0.1": "127.0.0.1/32", "localhost": "127.0.0.1/32", "::1": "::1/128"}
-DOORS = ("open", "bearer")
+DOORS = ("open", "bearer", "oauth")
 
 
 def offered(practice_url: str) -> bool:
