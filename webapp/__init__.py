@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import ROOT, Config, from_environment
 from webapp import cli, routes
 from webapp.routes import guards, headers, ids, pages
-from webapp.services import connections, integrations, sync
+from webapp.services import egress, identity, integrations, sync
 from webapp.store.database import open_store
 from webapp.store.models import database
 from webapp.store.secrets import vault
@@ -20,7 +20,8 @@ def create_app(config: Config | None = None) -> Flask:
     """The table of contents: every part registers itself here."""
     config = config or from_environment()
     open_store(config.data, config.database_url)
-    connections.configure(config)
+    egress.configure(config)
+    identity.configure(config)
     sync.configure(config)
     with database.connection_context():
         integrations.ensure_builtins()

@@ -10,6 +10,7 @@
         ├── EgressDenied        the guard refuses this address
         ├── Unreachable         no usable connection: name, port, TLS, time
         ├── NeedsAuthorization  it answered 401, or 403 with a challenge
+        ├── SignInRefused       its sign-in service said no
         ├── BadReply            it answered, but not with what MCP demands
         └── RpcError            it answered with a JSON-RPC error
 
@@ -109,6 +110,16 @@ class NeedsAuthorization(UpstreamError):
         super().__init__(what, next_step=next_step)
         self.http_status = http_status
         self.challenge = challenge
+
+
+class SignInRefused(UpstreamError):
+    """`code` is the error code of the sign-in service (RFC 6749 §4.1.2.1 and §5.2, RFC 7591 §3.2.2)."""
+
+    for_agent = NeedsAuthorization.for_agent
+
+    def __init__(self, what: str, *, code: str, why: str = "", next_step: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.code = code
 
 
 class BadReply(UpstreamError):

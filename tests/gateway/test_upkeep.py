@@ -91,12 +91,12 @@ def test_after_a_standstill_the_others_get_time_to_beat(store: None, monkeypatch
 
 
 def test_the_schedule_survives_a_failure_of_the_store(store: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "SYNC_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
     Integration.create(kind="server", name="gone", title="Gone", state="connected", url="http://127.0.0.1:1/")
 
     async def live() -> None:
         database.execute_sql("ALTER TABLE integration RENAME TO elsewhere")
-        async with running(Writer(), "sync"):
+        async with running(Writer(), "look_after_servers"):
             await asyncio.sleep(0.3)
             database.execute_sql("ALTER TABLE elsewhere RENAME TO integration")
             await until(lambda: Integration.get().state == "unreachable")

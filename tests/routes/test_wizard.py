@@ -251,7 +251,7 @@ def test_vendor_headers_need_no_javascript(admin: Visitor, servers: Farm) -> Non
     form = {"name": ["Authorization", "X-Tenant", ""], "template": ["Token token={secret}", "", ""]}
     reply = admin.post(f"{DESK}/sign-in", kind="header", secret=[TOKEN, "acme", ""], **form)
     assert reply.location == f"{DESK}/tools"
-    kept = connections.headers_for(integrations.find("desk"))
+    kept = connections.credentials_for(integrations.find("desk")).headers
     assert kept == {"Authorization": f"Token token={TOKEN}", "X-Tenant": "acme"}
 
 

@@ -41,7 +41,7 @@ def test_a_bearer_token_that_works_is_kept_sealed_and_sent(
     connections.save_headers(draft, "bearer", [headers.bearer(TOKEN)], ann)
     draft = integrations.find("desk")
     assert draft.state == "connected"
-    assert connections.headers_for(draft) == {"Authorization": f"Bearer {TOKEN}"}
+    assert connections.credentials_for(draft).headers == {"Authorization": f"Bearer {TOKEN}"}
     assert TOKEN not in everything_stored()
     assert set(servers.sent("authorization")) == {f"Bearer {TOKEN}"}
 
@@ -90,7 +90,7 @@ def test_a_new_token_that_fails_leaves_the_old_one_at_work(
     with pytest.raises(InvalidInput):
         connections.save_headers(draft, "bearer", [headers.bearer("another")], ann)
     draft = integrations.find("desk")
-    assert connections.headers_for(draft)["Authorization"] == f"Bearer {TOKEN}"
+    assert connections.credentials_for(draft).headers["Authorization"] == f"Bearer {TOKEN}"
     assert draft.state == "connected"
 
 
@@ -98,7 +98,7 @@ def test_vendor_headers_are_filled_in_by_their_form(servers: Farm, draft: Integr
     servers.put(behind(f"Token token={TOKEN}"))
     rows = [("Authorization", "Token token={secret}", TOKEN), ("X-Tenant", "", "acme")]
     connections.save_headers(draft, "header", rows, ann)
-    assert connections.headers_for(draft) == {"Authorization": f"Token token={TOKEN}", "X-Tenant": "acme"}
+    assert connections.credentials_for(draft).headers == {"Authorization": f"Token token={TOKEN}", "X-Tenant": "acme"}
 
 
 def test_an_empty_value_keeps_the_stored_one_of_the_same_header(
@@ -109,7 +109,7 @@ def test_an_empty_value_keeps_the_stored_one_of_the_same_header(
     connections.save_headers(
         draft, "header", [("x-api-key", "key={secret}", ""), ("X-Tenant", "", "acme")], ann
     )
-    kept = connections.headers_for(draft)
+    kept = connections.credentials_for(draft).headers
     assert kept == {"x-api-key": f"key={TOKEN}", "X-Tenant": "acme"}
     with pytest.raises(InvalidInput, match="X-Other"):
         connections.save_headers(draft, "header", [("X-Other", "", "")], ann)
@@ -237,7 +237,7 @@ def test_a_secret_of_one_record_does_not_open_in_another(servers: Farm, connect:
     with writing():
         Connection.update(secrets=stolen.secrets).where(Connection.integration == other).execute()
     with pytest.raises(Exception, match="refused"):
-        connections.headers_for(other)
+        connections.credentials_for(other)
 
 
 def test_replacing_the_token_keeps_tools_and_policies(servers: Farm, connect: Connect, ann: Actor) -> None:

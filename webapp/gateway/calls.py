@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from peewee import DatabaseError
@@ -20,7 +21,7 @@ from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogues, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Lines, Progress
 from webapp.gateway.waiting import WaitingRoom
-from webapp.services import approvals, audit, integrations, intents
+from webapp.services import approvals, audit, grants, integrations, intents
 from webapp.services.audit import Actor, Row
 from webapp.services.redaction import keep
 from webapp.store.fields import now
@@ -201,10 +202,10 @@ class Calls:
             )
         except RpcError as error:
             return error.as_json(), "rpc_error", {"error": error.what}
-        except NeedsAuthorization as error:
-            reason = error.what
-            await self._write(lambda: _mark(call.tool.source.id, "needs_sign_in", reason))
-            return answers.failure(f"{error.for_agent} It did not run."), "failed", {"error": error.what}
+        except NeedsAuthorization as wall:
+            refusal = wall
+            text = await self._write(lambda: _note_wall(call.tool.source.id, refusal))
+            return answers.failure(f"{text} It did not run."), "failed", {"error": refusal.what}
         except UpstreamError as error:
             sent = getattr(error, "sent", not isinstance(error, EgressDenied))
             return _without_answer(call, error.for_agent, sent=sent, what=error.what)
@@ -313,9 +314,16 @@ class Calls:
         return await asyncio.to_thread(connected)
 
 
-def _mark(integration_id: int, state: str, reason: str) -> None:
+def _note_wall(integration_id: int, wall: NeedsAuthorization) -> str:
+    """Write down what the server wants, and say so to the agent. Only a lost sign-in concerns the other tools."""
+    scope = grants.demanded_scope(wall)
+    if scope is not None and grants.demand(integration_id, scope):
+        return "The server behind this tool wants more access than it was granted; an administrator can grant it."
+    if wall.http_status == HTTPStatus.FORBIDDEN:
+        return "The account that Gatehouse signs in with may not do this."
     if integration := Integration.get_or_none(Integration.id == integration_id):
-        integrations.mark(integration, state, reason)
+        integrations.mark(integration, "needs_sign_in", wall.what)
+    return wall.for_agent
 
 
 def _without_answer(

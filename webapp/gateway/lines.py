@@ -10,9 +10,12 @@ from typing import Any
 import httpx2
 
 from webapp.builtin import BUILTINS, Context
-from webapp.errors import NotFound
+from webapp.errors import NeedsAuthorization, NotFound
 from webapp.gateway.catalogue import CatalogueTool, Source
-from webapp.services import connections
+from webapp.services import connections, tokens
+from webapp.services.egress import egress_for
+from webapp.services.tokens import Presented
+from webapp.store.fields import now
 from webapp.store.models import Integration, database
 from webapp.upstream.client import Client
 
@@ -24,6 +27,7 @@ class Line:
     changed: str
     client: Client
     http: httpx2.AsyncClient
+    credentials: Presented
     users: int = 0
     stale: bool = False
     taught: set[str] = field(
@@ -62,15 +66,48 @@ class Lines:
         line = await self._line(tool.source)
         line.teach(tool)
         line.users += 1
-        try:
+
+        async def ask() -> dict[str, Any]:
             return await line.client.call_tool(
                 tool.name, arguments, meta=meta, on_progress=on_progress, capabilities=capabilities,
                 timeout=self._seconds,
             )  # fmt: skip
+
+        try:
+            return await self._signed_in(line, tool, ask)
         finally:
             line.users -= 1
             if line.stale and not line.users:
                 await line.close()
+
+    async def _signed_in(
+        self, line: Line, tool: CatalogueTool, ask: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """With a fresh token; and once more with another one where the first was refused and nothing can have run."""
+        if line.credentials.until is not None and line.credentials.until <= now():
+            await self._renew(line, tool.source)
+        used = line.credentials.version
+        try:
+            return await ask()
+        except NeedsAuthorization as error:
+            if not used or error.http_status != 401 or not (tool.is_read or _did_not_run(error)):
+                raise
+        await self._renew(line, tool.source, refused=used)
+        try:
+            return await ask()
+        except NeedsAuthorization as error:
+            if error.http_status == 401:
+                await asyncio.to_thread(_refused_anew, tool.source.id, line.credentials.version)
+            raise
+
+    async def _renew(self, line: Line, source: Source, *, refused: int = 0) -> None:
+        """One thread per server and worker asks; whoever waited finds it done."""
+        async with self._opening.setdefault(source.id, asyncio.Lock()):
+            done = line.credentials.until is None or line.credentials.until > now()
+            if line.credentials.version != refused if refused else done:
+                return
+            line.credentials = await asyncio.to_thread(_credentials, source, refused)
+            line.client.identify(line.credentials.headers)
 
     async def close(self) -> None:
         lines, self._lines = list(self._lines.values()), {}
@@ -100,9 +137,10 @@ class Lines:
     def _open(self, source: Source) -> Line:
         with database.connection_context():
             integration = _load(source)
-            egress = connections.egress_for(integration)
-            http = egress.http(max_bytes=self._max_result, total_seconds=self._seconds)
-            return Line(source.changed, connections.client_for(integration, http), http)
+            credentials = connections.credentials_for(integration)
+            http = egress_for(integration).http(max_bytes=self._max_result, total_seconds=self._seconds)
+            client = connections.client_for(integration, http, credentials.headers)
+            return Line(source.changed, client, http, credentials)
 
     async def _call_builtin(self, tool: CatalogueTool, arguments: dict[str, Any]) -> dict[str, Any]:
         context = await asyncio.to_thread(self._context, tool.source)
@@ -114,7 +152,7 @@ class Lines:
         with database.connection_context():
             integration = _load(source)
             return Context(
-                egress=connections.egress_for(integration),
+                egress=egress_for(integration),
                 settings=integration.settings,
                 secrets=connections.builtin_secrets(integration),
             )
@@ -125,3 +163,18 @@ def _load(source: Source) -> Integration:
     if integration is None:
         raise NotFound("This integration was disconnected.")
     return integration
+
+
+def _credentials(source: Source, refused: int) -> Presented:
+    with database.connection_context():
+        return connections.credentials_for(_load(source), refused=refused)
+
+
+def _refused_anew(integration_id: int, version: int) -> None:
+    with database.connection_context():
+        tokens.refused_anew(integration_id, version)
+
+
+def _did_not_run(error: NeedsAuthorization) -> bool:
+    """A bearer challenge (RFC 6750 §3) comes from the guard in front of the tools, not from a tool."""
+    return "bearer" in error.challenge.lower()

@@ -1,4 +1,4 @@
-"""What every worker does beside its calls: beat, settle what the dead left, expire, sync what is due."""
+"""What every worker does beside its calls: beat, settle what the dead left, expire, renew and sync what is due."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from webapp.errors import Refused
-from webapp.services import approvals, intents, sync
+from webapp.services import approvals, intents, sync, tokens
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
 from webapp.store.models import database
 from webapp.store.writer import Writer
 
-SYNC_LOOK_SECONDS = 15
+LOOK_SECONDS = 15
 log = logging.getLogger(__name__)
 
 
@@ -38,14 +38,15 @@ class Upkeep:
             await self._try(approvals.expire_old)
             await asyncio.sleep(intents.BEAT_SECONDS)
 
-    async def sync(self) -> None:
-        """Whoever moves the due date first does it: one worker per server and turn."""
+    async def look_after_servers(self) -> None:
+        """Tokens first, then tools. Whoever takes the lease, or moves the due date, does it: one worker per server."""
         while True:
-            await asyncio.sleep(SYNC_LOOK_SECONDS)
-            try:
-                await asyncio.to_thread(_sync_due)
-            except Exception:  # upkeep goes on: what is due is looked for again
-                log.exception("the scheduled sync failed")
+            await asyncio.sleep(LOOK_SECONDS)
+            for job in (_renew_due, _sync_due):
+                try:
+                    await asyncio.to_thread(job)
+                except Exception:  # upkeep goes on: what is due is looked for again
+                    log.exception("scheduled work failed")
 
     async def _try(self, job: Callable[[], object]) -> None:
         try:
@@ -58,6 +59,15 @@ def _settle_dead(last: datetime) -> None:
     """Unless more time than usual has passed since the last look."""
     if abs(now() - last) < intents.DEAD_AFTER / 2:
         intents.settle_dead()
+
+
+def _renew_due() -> None:
+    with database.connection_context():
+        for integration in tokens.due():
+            try:
+                tokens.present(integration, early=True)
+            except Refused as refusal:  # written on the integration's page by the attempt itself
+                log.info("renewing the sign-in of %s: %s", integration.name, refusal.what)
 
 
 def _sync_due() -> None:

@@ -29,7 +29,8 @@ class Gateway:
         await asyncio.wrap_future(self._writer.submit(lambda: intents.beat(self._worker)))
         upkeep = Upkeep(self._writer, self._worker)
         self._tasks = [
-            asyncio.create_task(job) for job in (self.calls.room.watch(), upkeep.beat(), upkeep.sync())
+            asyncio.create_task(job)
+            for job in (self.calls.room.watch(), upkeep.beat(), upkeep.look_after_servers())
         ]
 
     async def stop(self) -> None:

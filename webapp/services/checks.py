@@ -13,6 +13,7 @@ from webapp.errors import Stale
 from webapp.services import connections
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.egress import egress_for
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Check, Integration, database
@@ -101,8 +102,8 @@ def _in_background(integration: Integration, started: datetime) -> None:
 
 
 def _run(integration: Integration, started: datetime) -> Verdict:
-    egress = connections.egress_for(integration)
-    headers = connections.headers_for(integration)
+    egress = egress_for(integration)
+    headers = connections.credentials_for(integration).headers
     findings: list[Finding] = []
 
     def note(finding: Finding) -> None:

@@ -9,32 +9,22 @@ from typing import Any
 
 import httpx2
 
-from config import Config
-from webapp.builtin import BUILTINS
 from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, Refused, Stale
-from webapp.services import audit, headers
+from webapp.services import audit, grants, headers, tokens
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.egress import egress_for
 from webapp.services.headers import Header
+from webapp.services.tokens import Presented
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Connection, Integration
 from webapp.upstream.client import Client, ServerInfo
-from webapp.upstream.egress import Allowance, Egress
 from webapp.upstream.listing import Listing
 
 LIST_SECONDS = 30.0
-HTTPS = frozenset({443})
 LARGEST_LIST = 32 * 1024 * 1024
 KINDS = ("bearer", "header", "none")
-
-
-@dataclass
-class _Surroundings:
-    ca_file: str | None = None
-
-
-_surroundings = _Surroundings()
 
 
 @dataclass(frozen=True)
@@ -43,32 +33,22 @@ class Fetched:
     listing: Listing
 
 
-def configure(config: Config) -> None:
-    """Called once per process: what connections need to know of the settings."""
-    _surroundings.ca_file = config.ca_file
+def credentials_for(integration: Integration, *, refused: int = 0) -> Presented:
+    """What to send to the server: the opened secrets in their templates, or a fresh OAuth token. Never log it.
 
-
-def egress_for(integration: Integration) -> Egress:
-    allowances = [Allowance(**allowance) for allowance in integration.allowances]
-    builtin = BUILTINS.get(integration.name) if integration.kind == "builtin" else None
-    ports = builtin.ports if builtin else HTTPS
-    return Egress(allowances, ports=ports, ca_file=_surroundings.ca_file)
-
-
-def headers_for(integration: Integration) -> dict[str, str]:
-    """The opened secrets, put into their templates. Never log what this returns."""
+    Only OAuth's has a version: see `tokens.present`, also for `refused` and for what it raises.
+    """
     connection = of(integration)
-    return headers.filled(_kept(connection)) if connection else {}
+    if connection is not None and connection.kind == "oauth":
+        return tokens.present(integration, refused=refused)
+    return Presented(0, headers.filled(_kept(connection)) if connection else {}, None)
 
 
-def client_for(
-    integration: Integration, http: httpx2.AsyncClient, *, sent: Mapping[str, str] | None = None
-) -> Client:
-    """`sent` stands in for the stored headers while a new secret is being tried."""
+def client_for(integration: Integration, http: httpx2.AsyncClient, sent: Mapping[str, str]) -> Client:
     return Client(
         integration.url,
         http,
-        headers=headers_for(integration) if sent is None else sent,
+        headers=sent,
         version=integration.protocol or None,
         timeout=LIST_SECONDS,
     )
@@ -87,15 +67,33 @@ def builtin_secrets(integration: Integration) -> dict[str, str]:
 def fetch(integration: Integration, *, sent: Mapping[str, str] | None = None) -> Fetched:
     """Greet the server and read its whole list of tools. Network: never inside a transaction.
 
-    Raises UpstreamError.
+    `sent` stands in for the stored sign-in while a new secret is being tried. Raises UpstreamError.
     """
-    stored = headers_for(integration) if sent is None else sent
-    return asyncio.run(_fetch(integration, stored))
+    if sent is not None:
+        return asyncio.run(_fetch(integration, sent))
+    stored = credentials_for(integration)
+    try:
+        return asyncio.run(_fetch(integration, stored.headers))
+    except NeedsAuthorization as error:
+        if error.http_status != 401 or not stored.version:
+            raise
+    return _fetch_anew(integration, stored.version)
+
+
+def _fetch_anew(integration: Integration, refused: int) -> Fetched:
+    """The token ran out before its time: once more with a new one."""
+    renewed = credentials_for(integration, refused=refused)
+    try:
+        return asyncio.run(_fetch(integration, renewed.headers))
+    except NeedsAuthorization as error:
+        if error.http_status == 401:
+            tokens.refused_anew(integration.id, renewed.version)
+        raise
 
 
 async def _fetch(integration: Integration, sent: Mapping[str, str]) -> Fetched:
     async with egress_for(integration).http(max_bytes=LARGEST_LIST, total_seconds=LIST_SECONDS) as http:
-        client = client_for(integration, http, sent=sent)
+        client = client_for(integration, http, sent)
         try:
             server = await client.connect()
             return Fetched(server, await client.list_tools())
@@ -172,12 +170,14 @@ def _store(integration: Integration, kind: str, wanted: list[Header], actor: Act
         "kind": kind,
         "headers": [{"name": header.name, "template": header.template} for header in wanted],
         "secrets": _sealed(integration, [header.secret for header in wanted]),
+        "account": "",
         "verified_at": now(),
         "changed_at": now(),
     }
     replaced = Connection.update(**values).where(Connection.integration == integration).execute()
     if not replaced:
         Connection.insert(integration=integration, **values).execute()
+    grants.forget(integration)
     _connected(integration)
     audit.record(
         "connection.replaced" if replaced else "connection.saved",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webapp.errors import NeedsAuthorization, RpcError, Stale, UpstreamError
-from webapp.services import connections, health, schedule
+from webapp.services import connections, grants, health, schedule
 from webapp.services.audit import Actor
 from webapp.services.connections import Fetched
 from webapp.services.reconciling import SyncResult, reconcile
@@ -40,6 +40,13 @@ def note_failure(integration: Integration, error: UpstreamError) -> None:
         changes = {"sync_error": error.what, "sync_due_at": schedule.next_time()}
         Integration.update(**changes).where(Integration.id == integration.id).execute()
         if isinstance(error, NeedsAuthorization):
-            health.mark(integration, "needs_sign_in", error.what)
+            _note_wall(integration, error)
         elif not isinstance(error, RpcError):
             health.mark(integration, "unreachable", error.what)
+
+
+def _note_wall(integration: Integration, error: NeedsAuthorization) -> None:
+    """A wish for more scopes is no lost sign-in: what was granted goes on working."""
+    scope = grants.demanded_scope(error)
+    if scope is None or not grants.demand(integration.id, scope):
+        health.mark(integration, "needs_sign_in", error.what)

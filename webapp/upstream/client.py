@@ -81,6 +81,10 @@ class Client:
         """Empty before the first handshake."""
         return self._session.version if self._session else ""
 
+    def identify(self, headers: Mapping[str, str]) -> None:
+        """Another token of the same account, from the next request on; a session goes on."""
+        self._exchange.identify(headers)
+
     async def connect(self) -> ServerInfo:
         """Finds out which era and version the server speaks, and who it is."""
         if self._session is None or self._assumed:

@@ -55,6 +55,11 @@ class SignInService:
         return "S256" in (self.metadata.code_challenge_methods_supported or [])
 
     @property
+    def silent_on_pkce(self) -> bool:
+        """Some that support it don't say so, Microsoft's among them."""
+        return self.metadata.code_challenge_methods_supported is None
+
+    @property
     def registers_clients(self) -> bool:
         return self.metadata.registration_endpoint is not None
 
@@ -83,10 +88,19 @@ class SignInService:
 class Discovery:
     """Every look-up goes through one server's guard, so its documents lead nowhere it may not go itself."""
 
-    def __init__(self, egress: Egress, http: httpx2.AsyncClient, *, seconds: float = CONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        egress: Egress,
+        http: httpx2.AsyncClient,
+        *,
+        seconds: float = CONNECT_SECONDS,
+        preferred: str = "",
+    ) -> None:
+        """`preferred` is the issuer used so far: it stays while the server still names it."""
         self._egress = egress
         self._http = http
         self._seconds = seconds
+        self._preferred = preferred
 
     async def sign_in_service(self, server_url: str, challenge: str = "") -> SignInService | None:
         """None where nothing is published. Raises an UpstreamError where something is, but can't be used."""
@@ -94,7 +108,7 @@ class Discovery:
         if resource is not None:
             return await self._first_usable(server_url, challenge, resource)
         service = await self._service_of_2025_03_26(server_url, challenge)
-        if service is None and (named := extract_resource_metadata_from_www_auth(_as_response(challenge))):
+        if service is None and (named := extract_resource_metadata_from_www_auth(as_response(challenge))):
             raise BadReply(
                 f"The server names {shown_url(named)} for its sign-in, but nothing can be read there.",
                 kind="not_mcp",
@@ -105,7 +119,7 @@ class Discovery:
     async def resource_metadata(
         self, server_url: str, challenge: str = ""
     ) -> ProtectedResourceMetadata | None:
-        named = extract_resource_metadata_from_www_auth(_as_response(challenge))
+        named = extract_resource_metadata_from_www_auth(as_response(challenge))
         for url in build_protected_resource_metadata_discovery_urls(named, server_url):
             document = await self._document(url, ProtectedResourceMetadata)
             if document is None:
@@ -121,7 +135,11 @@ class Discovery:
         self, server_url: str, challenge: str, resource: ProtectedResourceMetadata
     ) -> SignInService:
         refusals: list[BadReply] = []
-        for issuer in map(str, resource.authorization_servers[:MAX_SERVICES]):
+        named = sorted(
+            map(str, resource.authorization_servers),
+            key=lambda issuer: not (self._preferred and issuers_match(issuer, self._preferred)),
+        )
+        for issuer in named[:MAX_SERVICES]:
             try:
                 metadata = await self.service_metadata(issuer)
                 self._check_endpoints(metadata)
@@ -160,13 +178,32 @@ class Discovery:
             return SignInService(resource, _scope(challenge, None, metadata), metadata, None)
         return None
 
+    def usual_endpoints(self, server_url: str, challenge: str = "") -> SignInService:
+        """Where servers of 2025-03-26 without metadata have them (§2.3.3 of that version). A guess: nothing here
+        was announced, and only an admin may order it."""
+        origin = origin_of(server_url)
+        metadata = OAuthMetadata.model_validate({
+            "issuer": origin,
+            "authorization_endpoint": f"{origin}/authorize",
+            "token_endpoint": f"{origin}/token",
+            "registration_endpoint": f"{origin}/register",
+            "code_challenge_methods_supported": ["S256"],
+        })  # fmt: skip
+        self._check_endpoints(metadata)
+        return SignInService(
+            resource_url_from_server_url(server_url), _scope(challenge, None, metadata), metadata, None
+        )
+
     def _check_endpoints(self, metadata: OAuthMetadata) -> None:
-        """We call the first two. The third is for the admin's browser: it only has to be encrypted."""
-        self._egress.check_url(str(metadata.token_endpoint))
-        if metadata.registration_endpoint is not None:
-            self._egress.check_url(str(metadata.registration_endpoint))
-        if metadata.authorization_endpoint.scheme != "https":
-            self._egress.check_url(str(metadata.authorization_endpoint))
+        """We call all but the first. That one is for the admin's browser: it has to be encrypted and plain."""
+        page = metadata.authorization_endpoint
+        if page.scheme != "https" or page.username or page.password:
+            self._egress.check_url(str(page))
+        for endpoint in (
+            metadata.token_endpoint, metadata.registration_endpoint, metadata.revocation_endpoint
+        ):  # fmt: skip
+            if endpoint is not None:
+                self._egress.check_url(str(endpoint))
 
     async def _document(self, url: str, model: type[Document]) -> Document | None:
         """None where there is no such document. Raises for a server in trouble (429, 5xx): it did not say."""
@@ -208,13 +245,13 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.decode('ascii')}"
 
 
-def _as_response(challenge: str) -> httpx2.Response:
+def as_response(challenge: str) -> httpx2.Response:
     """The SDK reads challenges off a response."""
     return httpx2.Response(401, headers={"www-authenticate": challenge})
 
 
 def _scope(challenge: str, resource: ProtectedResourceMetadata | None, metadata: OAuthMetadata) -> str:
-    asked = extract_scope_from_www_auth(_as_response(challenge))
+    asked = extract_scope_from_www_auth(as_response(challenge))
     if asked is None and (resource is None or resource.scopes_supported is None):
         # The SDK would ask for everything the service knows; the specification says to leave it out.
         return ""

@@ -152,12 +152,16 @@ class Egress:
         One request may ask for other limits through `extensions`: `max_bytes` and `total_seconds`.
         """
         return httpx2.AsyncClient(
-            transport=GuardedTransport(self, tls_context(self._ca_file), max_bytes, total_seconds),
+            transport=self.transport(max_bytes, total_seconds),
             headers=headers,
             timeout=httpx2.Timeout(total_seconds, connect=CONNECT_SECONDS),
             follow_redirects=False,
             trust_env=False,
         )
+
+    def transport(self, max_bytes: int, total_seconds: float) -> GuardedTransport:
+        """For a client class of somebody else's, such as Authlib's."""
+        return GuardedTransport(self, tls_context(self._ca_file), max_bytes, total_seconds)
 
     def _judge(self, host: str, port: int, answers: list[Address]) -> None:
         standings = [(address, standing(address)) for address in answers]

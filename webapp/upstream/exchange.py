@@ -66,6 +66,10 @@ class Exchange:
         self.url = url
         self.host = urlsplit(url).hostname or url
         self.http = http
+        self.identify(own_headers)
+
+    def identify(self, own_headers: Mapping[str, str]) -> None:
+        """From the next request on."""
         self.own_headers = {name.lower(): checked_value(name, value) for name, value in own_headers.items()}
 
     async def ask(
