@@ -92,7 +92,7 @@ def _writes(message: object) -> bool:
         return True
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
-    return message.get("method") == "tools/call" and name not in READING
+    return message.get("method") == "tools/call" and not (isinstance(name, str) and name in READING)
 
 
 async def _body(receive: Receive) -> bytes:
