@@ -1,0 +1,30 @@
+"""A process that asks for a fresh token: `python -m tests.load.asker DATA NAME`, then a line on stdin for each time.
+
+Says the version it got, or the class of the refusal.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from webapp.errors import UpstreamError
+from webapp.services import integrations, tokens
+from webapp.store.database import open_store
+from webapp.store.models import database
+
+
+def main(data: str, name: str) -> None:
+    open_store(Path(data))
+    with database.connection_context():
+        integration = integrations.find(name)
+        print("ready", flush=True)
+        for _ in sys.stdin:
+            try:
+                print(tokens.present(integration).version, flush=True)
+            except UpstreamError as error:
+                print(type(error).__name__, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
