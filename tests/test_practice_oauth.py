@@ -401,6 +401,7 @@ def test_allow_pressed_from_another_site_does_nothing(door: Door, headers: dict[
     door.register()
     reply = door.decide(headers=headers)
     assert (reply.status_code, "location" in reply.headers) == (403, False)
+    assert "from another site" in reply.text
 
 
 @pytest.mark.parametrize(
@@ -848,14 +849,15 @@ class Person:
         return AuthorizationCodeResult(code=answer["code"], state=answer["state"], iss=answer["iss"])
 
 
-def test_the_sdk_client_connects_steps_up_and_refreshes(door: Door) -> None:
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_the_sdk_client_connects_steps_up_and_refreshes(door: Door, mode: str) -> None:
     person, memory = Person("offline_access", EVERYTHING), Memory()
     metadata = OAuthClientMetadata.model_validate({"client_name": "SDK", "redirect_uris": [CALLBACK]})
     provider = OAuthClientProvider(door.mcp, metadata, memory, person.visit, person.come_back)
 
     async def journey() -> tuple[str, str]:
         async with httpx2.AsyncClient(auth=provider, verify=False) as http:
-            async with Client(streamable_http_client(door.mcp, http_client=http)) as client:
+            async with Client(streamable_http_client(door.mcp, http_client=http), mode=mode) as client:
                 await client.call_tool(*LIST)
                 assert memory.tokens is not None and "desk:write" not in str(memory.tokens.scope)
                 first = memory.tokens.access_token

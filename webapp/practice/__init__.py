@@ -5,9 +5,9 @@
     calls     what arrived                          picture   a PNG without a drawing library
     doors     the ways in: open, bearer, oauth      page      what people see
     sign_in   the OAuth door's sign-in service      authority its rules, by Authlib
-    ledger    what it has issued                    turnstile who may call which tool there
-    registration  how clients introduce themselves  addresses of all that
-    html      pages with locked-down headers
+    issued    clients, grants, codes, tokens        ledger    which of them live
+    html      pages with locked-down headers        turnstile who may call which tool at that door
+    registration  how clients introduce themselves  addresses where all that is
     app       all of it as one ASGI program         guards    loopback only, no cross-site forms
 
 With `python -m webapp.practice` it runs on 127.0.0.1:8001.

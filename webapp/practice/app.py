@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvicorn
+from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE, RequestBodyLimitMiddleware
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
@@ -38,7 +39,10 @@ def create_app(token_seconds: int = TOKEN_SECONDS, now: Callable[[], float] = ti
     mounts = [Mount(f"/{name}", app=door) for name, door in doors.items()]
     return Starlette(
         routes=[*Page(toolbox, ledger).routes, *SignIn(ledger).routes, *mounts],
-        middleware=[Middleware(ThisMachineOnly)],
+        middleware=[
+            Middleware(ThisMachineOnly),
+            Middleware(RequestBodyLimitMiddleware, max_body_size=DEFAULT_MAX_REQUEST_BODY_SIZE),
+        ],
         lifespan=doors_open,
     )
 

@@ -21,7 +21,8 @@ from starlette.datastructures import Headers, ImmutableMultiDict
 from starlette.responses import Response
 
 from webapp.practice.addresses import Addresses, with_params
-from webapp.practice.ledger import ACCOUNT, SCOPES, Client, Code, Grant, Ledger, Token
+from webapp.practice.issued import ACCOUNT, SCOPES, Client, Code, Grant, Token
+from webapp.practice.ledger import Ledger
 
 PLAIN = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 AUTH_METHODS = ["none", "client_secret_basic", "client_secret_post"]

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from webapp.practice.guards import NAMES
-from webapp.practice.ledger import SCOPES, Client, Ledger
+from webapp.practice.issued import SCOPES, Client
+from webapp.practice.ledger import Ledger
 
 MAX_BYTES = 64 * 1024
 

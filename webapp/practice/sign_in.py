@@ -18,7 +18,8 @@ from webapp.practice.addresses import Addresses
 from webapp.practice.authority import AUTH_METHODS, Asked, Authority
 from webapp.practice.guards import from_another_site
 from webapp.practice.html import html
-from webapp.practice.ledger import ACCOUNT, SCOPES, Ledger
+from webapp.practice.issued import ACCOUNT, SCOPES
+from webapp.practice.ledger import Ledger
 from webapp.practice.turnstile import bearer, challenge
 
 # The person may grant less than these; the others come with every "Allow".
@@ -177,7 +178,14 @@ def _refused(authority: Authority, asked: Asked, error: OAuth2Error) -> Response
     if error.redirect_uri:
         response: Response = authority.handle_error_response(asked, error)
         return response
-    return html("refusal.html", 400, error=error.error, what=error.description)
+    return html(
+        "refusal.html",
+        400,
+        error=error.error,
+        what=error.description,
+        why="Most likely the practice server was started again or reset since the program introduced itself, or the "
+        "address was changed on the way. You were not sent back, because it is not certain where that would lead.",
+    )
 
 
 def _unasked() -> Response:
@@ -186,4 +194,5 @@ def _unasked() -> Response:
         403,
         error="",
         what="This button was pressed from another site, so nothing was allowed.",
+        why="Only the page of the practice server itself may ask you.",
     )

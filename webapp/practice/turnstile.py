@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp.practice.addresses import Addresses
-from webapp.practice.ledger import Ledger, Token
+from webapp.practice.issued import Token
+from webapp.practice.ledger import Ledger
 from webapp.practice.toolbox import READING
 
 # `openid` is no right to anything here, but clients ask for what a challenge names, and then know the account.
