@@ -43,7 +43,7 @@ class Desk:
     def __init__(self, faults: Faults, ledger: Ledger) -> None:
         self.faults = faults
         self.ledger = ledger
-        self.origin = ""
+        self.origin = self.decoy = ""
         self.documents: dict[str, dict[str, Any]] = {}
         self.counts = dict.fromkeys(
             ("registrations", "authorizations", "exchanges", "refreshes", "revocations", "reuse_detected"), 0
@@ -57,6 +57,10 @@ class Desk:
             return PlainTextResponse("Not found", 404)
         if fault == "trouble":
             return PlainTextResponse("Down for maintenance", 503)
+        if fault == "redirect":
+            return RedirectResponse(self.decoy + "/register", 307)
+        if fault == "nonsense":
+            return HTMLResponse("<h1>Welcome, partner</h1>", 201)
         wanted = json.loads(await request.body())
         if fault == "refused" or not wanted.get("redirect_uris"):
             why = "Only partners may register."
@@ -79,6 +83,8 @@ class Desk:
                 "client_secret": client.secret,
                 "client_secret_expires_at": self.faults.secret_expires_at,
             }
+        if self.faults.registration == "odd_method":
+            answer["token_endpoint_auth_method"] = "private_key_jwt"
         if self.faults.assigned == "unnamed":
             del answer["token_endpoint_auth_method"]
         if self.faults.registration == "nulls":
@@ -154,6 +160,8 @@ class Desk:
         if self.faults.token_status and self.faults.token_troubles:
             self.faults.token_troubles -= 1
             return PlainTextResponse("Something went wrong", self.faults.token_status)
+        if self.faults.token == "redirect":
+            return RedirectResponse(self.decoy + "/token", 307)
         try:
             form = await _form(request)
             client = self._client(request, form)
@@ -162,7 +170,7 @@ class Desk:
             return self._refusal(no)
         if self.faults.hold_answer is not None:
             await asyncio.to_thread(self.faults.hold_answer.wait, LONGEST_WAIT)
-        return self._written(answer)
+        return self._written(answer, request.headers.get("accept", ""))
 
     def _tokens(self, form: Mapping[str, str], client: RegisteredClient) -> dict[str, Any]:
         with self.ledger.lock:
@@ -228,9 +236,9 @@ class Desk:
             answer["id_token"] = unsigned({"iss": self.origin, "sub": "7", "email": self.faults.email})
         return answer
 
-    def _written(self, answer: dict[str, Any]) -> Response:
+    def _written(self, answer: dict[str, Any], accepts: str) -> Response:
         match self.faults.token:
-            case "form":
+            case "form" | "form_always" as how if how == "form_always" or "json" not in accepts:
                 return Response(urlencode(answer), media_type="application/x-www-form-urlencoded")
             case "html":
                 return HTMLResponse("<h1>Please accept our cookies</h1>")

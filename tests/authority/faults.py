@@ -38,7 +38,10 @@ class Faults:
     lures: Mapping[str, Lure] = field(default_factory=dict)
 
     # RFC 7591. `nulls`: echoes every field, with null where it has nothing.
-    registration: Literal["", "absent", "refused", "200", "nulls", "trouble"] = ""
+    # `redirect`: 307 to the decoy; `odd_method`: a kind of client that few can be; `nonsense`: no registration at all.
+    registration: Literal[
+        "", "absent", "refused", "200", "nulls", "trouble", "redirect", "odd_method", "nonsense"
+    ] = ""
     # What a registered client gets; `unnamed`: a secret without a method; empty: as it asked.
     assigned: Literal["", "none", "basic", "post", "unnamed"] = ""
     secret_expires_at: int | None = 0
@@ -54,8 +57,9 @@ class Faults:
     # RFC 8707. `refuse`: like Entra; `require`: nothing without it.
     resource_rule: Literal["", "refuse", "require"] = ""
 
-    # The token endpoint. `cut`: breaks off in mid-answer, after the change was made; `error200`: a refusal with 200.
-    token: Literal["", "form", "error200", "cut", "huge", "html", "no_token"] = ""
+    # The token endpoint. `form`: form-encoded for whoever does not ask for JSON; `form_always`: for everybody.
+    # `cut`: breaks off in mid-answer, after the change was made; `error200`: a refusal with 200.
+    token: Literal["", "form", "form_always", "error200", "cut", "huge", "html", "no_token", "redirect"] = ""
     token_status: int = 0  # answered instead, before anything happens …
     token_troubles: int = 0  # … this many times; -1: always
     hold: threading.Event | None = None  # the token endpoint waits for it, before anything happens

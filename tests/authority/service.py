@@ -53,7 +53,7 @@ class Service:
         """`decoy` is a port where no exception of the guard leads: nobody may ever ask there."""
         self.port = port
         self._desk.origin = self._porter.origin = self.origin = f"http://127.0.0.1:{port}"
-        self._porter.decoy = self.decoy = f"http://127.0.0.1:{decoy}"
+        self._desk.decoy = self._porter.decoy = self.decoy = f"http://127.0.0.1:{decoy}"
 
     # Where
 
