@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
 
 from webapp.builtin import BUILTINS, Context
-from webapp.errors import NeedsAuthorization, NotFound
+from webapp.errors import NeedsAuthorization, NotFound, UpstreamError
 from webapp.gateway.catalogue import CatalogueTool, Source
 from webapp.services import connections, tokens
 from webapp.services.egress import egress_for
 from webapp.services.tokens import Presented
 from webapp.store.fields import now
 from webapp.store.models import Integration, database
-from webapp.upstream.client import Client
+from webapp.upstream.client import MODERN, Client
 
 Progress = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -90,13 +91,13 @@ class Lines:
         try:
             return await ask()
         except NeedsAuthorization as error:
-            if not used or error.http_status != 401 or not (tool.is_read or _did_not_run(error)):
+            if not used or error.http_status != HTTPStatus.UNAUTHORIZED or not (tool.is_read or await _is_shut_out(line)):
                 raise
         await self._renew(line, tool.source, refused=used)
         try:
             return await ask()
         except NeedsAuthorization as error:
-            if error.http_status == 401:
+            if error.http_status == HTTPStatus.UNAUTHORIZED:
                 await asyncio.to_thread(_refused_anew, tool.source.id, line.credentials.version)
             raise
 
@@ -175,6 +176,13 @@ def _refused_anew(integration_id: int, version: int) -> None:
         tokens.refused_anew(integration_id, version)
 
 
-def _did_not_run(error: NeedsAuthorization) -> bool:
-    """A bearer challenge (RFC 6750 §3) comes from the guard in front of the tools, not from a tool."""
-    return "bearer" in error.challenge.lower()
+async def _is_shut_out(line: Line) -> bool:
+    """Whether the token is refused at the door, whatever is asked: then nothing ran behind it either. A server that
+    answers a greeting with the same token may have refused only after the tool had run."""
+    greeting = "server/discover" if line.client.version == MODERN else "ping"
+    try:
+        return (await line.client.reply_to(greeting)).status == HTTPStatus.UNAUTHORIZED
+    except NeedsAuthorization:
+        return True
+    except UpstreamError:
+        return False

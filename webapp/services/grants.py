@@ -29,13 +29,15 @@ def keep(sign_in: SignIn, tokens: Tokens, actor: Actor) -> None:
     if integration is None or sign_in.client is None:
         raise Stale("This server was disconnected meanwhile.")
     before = Grant.of(integration)
+    scope = tokens.scope or sign_in.scope
+    needed = before.needed_scope if before else ""
     values = of_tokens(integration.id, tokens) | {
         "client": sign_in.client,
         "issuer": sign_in.issuer,
         "resource": sign_in.request["resource"],
         "metadata": sign_in.request["metadata"],
-        "scope": tokens.scope or sign_in.scope,
-        "needed_scope": "",
+        "scope": scope,
+        "needed_scope": "" if set(needed.split()) <= set(scope.split()) else needed,
         "granted_at": now(),
         "version": before.version + 1 if before else 1,
         "lease_by": "",

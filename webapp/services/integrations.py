@@ -15,7 +15,7 @@ from webapp.services.departures import discard_draft, disconnect, going
 from webapp.services.health import mark
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Connection, Integration
+from webapp.store.models import Connection, Integration, OAuthClient, SignIn
 from webapp.upstream.egress import Allowance
 
 __all__ = [
@@ -90,10 +90,11 @@ def change_draft(integration: Integration, url: str, name: str, actor: Actor) ->
         chosen = current.name if name.strip() == current.name else _free_name(name or None, address.host)
         changes: dict[str, Any] = {"name": chosen}
         if address.url != current.url:
-            changes |= {"url": address.url, "allowances": [], "protocol": "", "server": {}}
+            changes |= {"url": address.url, "allowances": [], "protocol": "", "server": {}, "settings": {}}
             if current.title == addresses.host_of(current.url):
                 changes["title"] = address.host
-            Connection.delete().where(Connection.integration == current).execute()
+            for kept in (Connection, OAuthClient, SignIn):
+                kept.delete().where(kept.integration == current).execute()
             checks.forget(current)
         Integration.update(**changes).where(Integration.id == current.id).execute()
         if chosen != current.name or address.url != current.url:
