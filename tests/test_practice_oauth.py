@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
+from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from mcp import Client
@@ -21,6 +22,8 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAu
 from mcp.shared.auth import ProtectedResourceMetadata as ResourceMetadata
 
 from tests.house import served
+from tests.routes.settings_house import checked
+from tests.routes.visitors import Visitor
 from webapp.practice import __main__ as command
 from webapp.practice import create_app
 
@@ -892,3 +895,21 @@ def test_the_sdk_client_signs_in_again_after_revoke_me(door: Door) -> None:
     asyncio.run(journey())
     assert person.ticks == []
     assert [grant["ended"] for grant in door.state["grants"]] == ["", "revoked here"]
+
+
+# Gatehouse's own button for it
+
+
+def test_gatehouse_connects_this_door_with_one_button(door: Door, app: Flask, admin: Visitor) -> None:
+    object.__setattr__(app.extensions["gatehouse"], "practice_url", door.base)
+    assert "Connect it with OAuth" in admin.get("/settings/integrations")
+    reply = admin.post("/settings/integrations/practice", door="oauth")
+    assert (reply.status_code, reply.location) == (303, "/settings/integrations/practice-oauth/setup/check")
+    verdict = checked("practice-oauth").verdict
+    assert verdict is not None and verdict.oauth is not None
+    assert (verdict.url, verdict.sign_in, verdict.oauth["issuer"]) == (
+        door.mcp,
+        "oauth",
+        f"{door.base}/oauth",
+    )
+    assert verdict.oauth["scope"] == EVERYTHING

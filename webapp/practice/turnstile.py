@@ -84,8 +84,7 @@ def _needed(method: str, body: bytes) -> set[str]:
         read = json.loads(body)
     except (ValueError, RecursionError):
         return {"desk:read", "desk:write"}
-    messages = read if isinstance(read, list) else [read]
-    return {"desk:read", "desk:write"} if any(map(_writes, messages)) else {"desk:read"}
+    return {"desk:read", "desk:write"} if _writes(read) else {"desk:read"}
 
 
 def _writes(message: object) -> bool:
