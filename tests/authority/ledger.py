@@ -73,7 +73,9 @@ class Ledger:
         with self.lock:
             number = len(self.clients) + 1
             secret = "" if method == "none" else self.secret("secret:50%2B+ more")
-            client = RegisteredClient(f"client:{number} of 100% +1", secret, method, redirect_uris)
+            client = RegisteredClient(
+                f"client:{number} of 100% +{secrets.token_hex(4)}", secret, method, redirect_uris
+            )
             self.clients[client.client_id] = client
             return client
 
