@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
@@ -44,6 +45,7 @@ class Desk:
         self.faults = faults
         self.ledger = ledger
         self.origin = self.decoy = ""
+        self.arrived = threading.Event()
         self.documents: dict[str, dict[str, Any]] = {}
         self.counts = dict.fromkeys(
             ("registrations", "authorizations", "exchanges", "refreshes", "revocations", "reuse_detected"), 0
@@ -155,8 +157,9 @@ class Desk:
     # Tokens
 
     async def token(self, request: Request) -> Response:
-        if self.faults.hold is not None:
-            await asyncio.to_thread(self.faults.hold.wait, LONGEST_WAIT)
+        hold, hold_answer = self.faults.hold, self.faults.hold_answer
+        self.arrived.set()
+        await _held(hold)
         if self.faults.token_status and self.faults.token_troubles:
             self.faults.token_troubles -= 1
             return PlainTextResponse("Something went wrong", self.faults.token_status)
@@ -168,8 +171,7 @@ class Desk:
             answer = self._tokens(form, client)
         except No as no:
             return self._refusal(no)
-        if self.faults.hold_answer is not None:
-            await asyncio.to_thread(self.faults.hold_answer.wait, LONGEST_WAIT)
+        await _held(hold_answer)
         return self._written(answer, request.headers.get("accept", ""))
 
     def _tokens(self, form: Mapping[str, str], client: RegisteredClient) -> dict[str, Any]:
@@ -311,6 +313,11 @@ def _basic(header: str) -> tuple[str, str]:
     if len(halves) != 2 or " " in pair:
         raise No("invalid_client", "Id and secret are not form-encoded.", 401)
     return unquote_plus(halves[0]), unquote_plus(halves[1])
+
+
+async def _held(gate: threading.Event | None) -> None:
+    if gate is not None:
+        await asyncio.to_thread(gate.wait, LONGEST_WAIT)
 
 
 async def _form(request: Request) -> dict[str, str]:

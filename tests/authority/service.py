@@ -44,7 +44,6 @@ class Service:
         self.seen: list[Seen] = []
         self.written: list[str] = []
         self.decoy_hits: list[str] = []
-        self.arrived = threading.Event()  # set by every request to the token endpoint
         self._desk = Desk(faults, self.ledger)
         self._porter = Porter(notes(self.written), faults, self.ledger)
         self._pages = Starlette(routes=self._routes())
@@ -75,6 +74,11 @@ class Service:
 
     def asked(self, path: str) -> list[Seen]:
         return [seen for seen in list(self.seen) if seen.path == path]
+
+    @property
+    def arrived(self) -> threading.Event:
+        """Set by every request to the token endpoint, once what it is to wait for is settled."""
+        return self._desk.arrived
 
     @property
     def secrets(self) -> list[str]:
@@ -157,8 +161,6 @@ class Service:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         self.seen.append(Seen(scope["method"], scope["path"], query, headers, body))
-        if scope["path"] == "/token":
-            self.arrived.set()
 
     def _routes(self) -> list[Route]:
         resource = [
