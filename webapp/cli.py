@@ -158,11 +158,20 @@ def _connect(draft: Integration, header: str | None, secret: str, allow_private:
     elif secret:
         connections.save_headers(draft, "bearer", [("Authorization", "Bearer {secret}", secret)], COMMAND)
     elif verdict.sign_in != "none":
-        raise InvalidInput("This server wants a sign-in.", next_step="Pass a token with --bearer-stdin.")
+        raise _sign_in_wanted(in_browser=bool(verdict.oauth))
     else:
         connections.save_headers(draft, "none", [], COMMAND)
     sync.sync(integration(draft.name), COMMAND)
     integrations.finish(integration(draft.name), COMMAND)
+
+
+def _sign_in_wanted(*, in_browser: bool) -> InvalidInput:
+    if not in_browser:
+        return InvalidInput("This server wants a sign-in.", next_step="Pass a token with --bearer-stdin.")
+    return InvalidInput(
+        "This server wants a sign-in in the browser (OAuth).",
+        next_step=f"Add it at {settings().address}/settings/integrations/new, or pass a token with --bearer-stdin.",
+    )
 
 
 @command("servers")
