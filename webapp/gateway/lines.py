@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-import httpx2
-
 from webapp.builtin import BUILTINS, Context
 from webapp.errors import NeedsAuthorization, NotFound, UpstreamError
 from webapp.gateway.catalogue import CatalogueTool, Source
@@ -19,6 +17,7 @@ from webapp.services.tokens import Presented
 from webapp.store.fields import now
 from webapp.store.models import Integration, database
 from webapp.upstream.client import MODERN, Client
+from webapp.upstream.wire import Wire
 
 Progress = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -27,7 +26,7 @@ Progress = Callable[[dict[str, Any]], Awaitable[None]]
 class Line:
     changed: str
     client: Client
-    http: httpx2.AsyncClient
+    wire: Wire
     credentials: Presented
     users: int = 0
     stale: bool = False
@@ -42,7 +41,7 @@ class Line:
 
     async def close(self) -> None:
         await self.client.aclose()
-        await self.http.aclose()
+        await self.wire.aclose()
 
 
 class Lines:
@@ -91,7 +90,11 @@ class Lines:
         try:
             return await ask()
         except NeedsAuthorization as error:
-            if not used or error.http_status != HTTPStatus.UNAUTHORIZED or not (tool.is_read or await _is_shut_out(line)):
+            if (
+                not used
+                or error.http_status != HTTPStatus.UNAUTHORIZED
+                or not (tool.is_read or await _is_shut_out(line))
+            ):
                 raise
         await self._renew(line, tool.source, refused=used)
         try:
@@ -139,9 +142,12 @@ class Lines:
         with database.connection_context():
             integration = _load(source)
             credentials = connections.credentials_for(integration)
-            http = egress_for(integration).http(max_bytes=self._max_result, total_seconds=self._seconds)
-            client = connections.client_for(integration, http, credentials.headers)
-            return Line(source.changed, client, http, credentials)
+            wire = Wire(
+                egress_for(integration), integration.url,
+                max_bytes=self._max_result, total_seconds=self._seconds,
+            )  # fmt: skip
+            client = connections.client_for(integration, wire, credentials.headers)
+            return Line(source.changed, client, wire, credentials)
 
     async def _call_builtin(self, tool: CatalogueTool, arguments: dict[str, Any]) -> dict[str, Any]:
         context = await asyncio.to_thread(self._context, tool.source)

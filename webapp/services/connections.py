@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
-
 from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, Refused, Stale
 from webapp.services import audit, grants, headers, tokens
 from webapp.services.accounts import needs
@@ -20,6 +18,7 @@ from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Connection, Integration
 from webapp.upstream.client import Client, ServerInfo
+from webapp.upstream.exchange import Http
 from webapp.upstream.listing import Listing
 
 LIST_SECONDS = 30.0
@@ -44,7 +43,7 @@ def credentials_for(integration: Integration, *, refused: int = 0) -> Presented:
     return Presented(0, headers.filled(_kept(connection)) if connection else {}, None)
 
 
-def client_for(integration: Integration, http: httpx2.AsyncClient, sent: Mapping[str, str]) -> Client:
+def client_for(integration: Integration, http: Http, sent: Mapping[str, str]) -> Client:
     return Client(
         integration.url,
         http,

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import httpx2
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from webapp.errors import Unreachable, UpstreamError
 from webapp.upstream import envelope, handshake, paging
 from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
-from webapp.upstream.exchange import Exchange, Reply, error_code, result_of
+from webapp.upstream.exchange import Exchange, Http, Reply, error_code, result_of
 from webapp.upstream.handshake import ServerInfo, Session
 from webapp.upstream.listing import Listing
 
@@ -51,7 +50,7 @@ class Client:
     def __init__(
         self,
         url: str,
-        http: httpx2.AsyncClient,
+        http: Http,
         *,
         headers: Mapping[str, str] | None = None,
         version: str | None = None,

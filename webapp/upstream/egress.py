@@ -111,7 +111,7 @@ class Egress:
 
         Raises EgressDenied or Unreachable.
         """
-        context = tls_context(self._ca_file) if ssl is True else ssl or None
+        context = self.tls if ssl is True else ssl or None
         name = (server_hostname or host) if context else None
 
         async def attempt(address: str, seconds: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -159,9 +159,13 @@ class Egress:
             trust_env=False,
         )
 
+    @property
+    def tls(self) -> ssl.SSLContext:
+        return tls_context(self._ca_file)
+
     def transport(self, max_bytes: int, total_seconds: float) -> GuardedTransport:
         """For a client class of somebody else's, such as Authlib's."""
-        return GuardedTransport(self, tls_context(self._ca_file), max_bytes, total_seconds)
+        return GuardedTransport(self, self.tls, max_bytes, total_seconds)
 
     def _judge(self, host: str, port: int, answers: list[Address]) -> None:
         standings = [(address, standing(address)) for address in answers]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
@@ -59,10 +59,27 @@ class Reply:
         return ", ".join(self.headers.get_list("www-authenticate"))
 
 
+class Http(Protocol):
+    """What asks for us: httpx2's client behind the guard, or a Wire."""
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        timeout: httpx2.Timeout,
+        extensions: dict[str, Any],
+    ) -> AbstractAsyncContextManager[httpx2.Response]: ...
+
+    async def aclose(self) -> None: ...
+
+
 class Exchange:
     """Talks to one URL. Headers are built from scratch: the protocol's, and the connection's own."""
 
-    def __init__(self, url: str, http: httpx2.AsyncClient, own_headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, http: Http, own_headers: Mapping[str, str]) -> None:
         self.url = url
         self.host = urlsplit(url).hostname or url
         self.http = http

@@ -80,7 +80,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             response.status, headers=response.headers, stream=body, extensions=response.extensions
         )
         try:
-            _refuse_unread(answer, host, most)
+            refuse_unread(answer.headers, host, most)
         except BadReply:
             await body.aclose()
             raise
@@ -92,13 +92,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
                 async with asyncio.timeout_at(deadline):
                     return await self._pool.handle_async_request(_core_request(request, seconds))
         except TimeoutError as error:
-            raise Unreachable(
-                f"{request.url.host} did not answer within {seconds:g} seconds.",
-                kind="read_timeout",
-                why="It may be busy, or stuck on this request.",
-                next_step="Try again later.",
-                sent=True,
-            ) from error
+            raise no_answer(request.url.host, seconds) from error
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -120,7 +114,7 @@ class CappedBody(httpx2.AsyncByteStream):
         while (chunk := await self._next(chunks)) is not None:
             size += len(chunk)
             if size > self._most:
-                raise _too_large(self._host, self._most)
+                raise too_large(self._host, self._most)
             yield chunk
 
     async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -129,12 +123,7 @@ class CappedBody(httpx2.AsyncByteStream):
                 async with asyncio.timeout_at(self._deadline):
                     return await anext(chunks, None)
         except TimeoutError as error:
-            raise BadReply(
-                f"The answer of {self._host} was not complete after {self._seconds:g} seconds.",
-                kind="too_slow",
-                why="It came too slowly, or never ends.",
-                next_step="Try again later.",
-            ) from error
+            raise too_slow(self._host, self._seconds) from error
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -159,19 +148,38 @@ def _core_request(request: httpx2.Request, seconds: float) -> httpcore2.Request:
     )
 
 
-def _refuse_unread(answer: httpx2.Response, host: str, most: int) -> None:
-    if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+def refuse_unread(headers: httpx2.Headers, host: str, most: int) -> None:
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise BadReply(
             f"{host} sent a compressed answer, which we had asked it not to do.",
             kind="compressed",
             why="A small compressed answer can grow to any size, so we don't unpack it.",
             next_step="Switch compression off for this address on the server or the proxy in front of it.",
         )
-    if (length := answer.headers.get("content-length", "")).isdecimal() and int(length) > most:
-        raise _too_large(host, most)
+    if (length := headers.get("content-length", "")).isdecimal() and int(length) > most:
+        raise too_large(host, most)
 
 
-def _too_large(host: str, most: int) -> BadReply:
+def too_slow(host: str, seconds: float) -> BadReply:
+    return BadReply(
+        f"The answer of {host} was not complete after {seconds:g} seconds.",
+        kind="too_slow",
+        why="It came too slowly, or never ends.",
+        next_step="Try again later.",
+    )
+
+
+def no_answer(host: str, seconds: float) -> Unreachable:
+    return Unreachable(
+        f"{host} did not answer within {seconds:g} seconds.",
+        kind="read_timeout",
+        why="It may be busy, or stuck on this request.",
+        next_step="Try again later.",
+        sent=True,
+    )
+
+
+def too_large(host: str, most: int) -> BadReply:
     return BadReply(
         f"The answer of {host} is larger than {most / (1024 * 1024):g} MB.",
         kind="too_large",
