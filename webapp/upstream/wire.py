@@ -149,7 +149,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return not self._closed and self._complete and self._parser.should_keep_alive()
+        return not self._closed and self._complete and self._keep_alive
 
     async def exchange(self, request: bytes, most: int) -> httpx2.Response:
         """The answer whole; a stream of events as soon as it begins."""
@@ -191,7 +191,7 @@ class _Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: deque[bytes] = deque()
         self._headers_complete = self._complete = self._is_stream = self.began = False
-        self._status = 0
+        self._status, self._keep_alive = 0, False
 
     async def _more(self) -> None:
         if self._failure is not None:
@@ -269,5 +269,6 @@ class _Connection(asyncio.Protocol):
             self._headers.clear()
             return
         self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()
         self._idle_since = time.monotonic()
         self._wake()
