@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from tests.authority import Service, authority
-from tests.authority.desk import challenge_of
 from tests.authority.ledger import RegisteredClient
+from tests.authority.wire import challenge_of
 from tests.house import last_message
 
 BACK = "http://localhost:8000/oauth/callback"

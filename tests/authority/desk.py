@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import json
-import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
-from hashlib import sha256
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import (
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    RedirectResponse,
-    Response,
-    StreamingResponse,
-)
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from tests.authority import documents
 from tests.authority.faults import Faults
 from tests.authority.ledger import Family, Ledger, RegisteredClient
+from tests.authority.wire import No, challenge_of, client_of, form_of, held, refusal, unsigned, written
 
 METHODS = {"none": "none", "client_secret_basic": "basic", "client_secret_post": "post"}
-LONGEST_WAIT = 30.0
-HUGE = 5 * 1024 * 1024
-
-
-class No(Exception):
-    """A refusal of RFC 6749 §5.2."""
-
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        super().__init__(description)
-        self.code, self.description, self.status = code, description, status
 
 
 class Desk:
@@ -59,8 +39,8 @@ class Desk:
             return PlainTextResponse("Not found", 404)
         if fault == "trouble":
             return PlainTextResponse("Down for maintenance", 503)
-        if fault == "redirect":
-            return RedirectResponse(self.decoy + "/register", 307)
+        if fault in ("redirect", "moved"):
+            return self._elsewhere(fault)
         if fault == "nonsense":
             return HTMLResponse("<h1>Welcome, partner</h1>", 201)
         wanted = json.loads(await request.body())
@@ -145,7 +125,8 @@ class Desk:
             raise No("invalid_target", "AADSTS901002: The 'resource' request parameter is not supported.")
         if self.faults.resource_rule == "require" and not resource:
             raise No("invalid_target", "The parameter 'resource' is required.")
-        if resource and resource not in (self.origin + documents.MCP, self.origin, self.origin + "/"):
+        mine = (self.origin + documents.MCP, self.origin, self.origin + "/", *self.faults.resources)
+        if resource and resource not in mine:
             raise No("invalid_target", f"Nothing is known about {resource}.")
 
     def _iss(self) -> dict[str, str]:
@@ -159,20 +140,20 @@ class Desk:
     async def token(self, request: Request) -> Response:
         hold, hold_answer = self.faults.hold, self.faults.hold_answer
         self.arrived.set()
-        await _held(hold)
+        await held(hold)
         if self.faults.token_status and self.faults.token_troubles:
             self.faults.token_troubles -= 1
             return PlainTextResponse("Something went wrong", self.faults.token_status)
-        if self.faults.token == "redirect":
-            return RedirectResponse(self.decoy + "/token", 307)
+        if self.faults.token in ("redirect", "moved"):
+            return self._elsewhere(self.faults.token)
         try:
-            form = await _form(request)
-            client = self._client(request, form)
+            form = await form_of(request)
+            client = client_of(request, form, self.ledger)
             answer = self._tokens(form, client)
         except No as no:
-            return self._refusal(no)
-        await _held(hold_answer)
-        return self._written(answer, request.headers.get("accept", ""))
+            return refusal(no)
+        await held(hold_answer)
+        return written(answer, self.faults.token, request.headers.get("accept", ""))
 
     def _tokens(self, form: Mapping[str, str], client: RegisteredClient) -> dict[str, Any]:
         with self.ledger.lock:
@@ -238,97 +219,18 @@ class Desk:
             answer["id_token"] = unsigned({"iss": self.origin, "sub": "7", "email": self.faults.email})
         return answer
 
-    def _written(self, answer: dict[str, Any], accepts: str) -> Response:
-        match self.faults.token:
-            case "form" | "form_always" as how if how == "form_always" or "json" not in accepts:
-                return Response(urlencode(answer), media_type="application/x-www-form-urlencoded")
-            case "html":
-                return HTMLResponse("<h1>Please accept our cookies</h1>")
-            case "no_token":
-                return JSONResponse({name: answer[name] for name in answer if name != "access_token"})
-            case "huge":
-                return JSONResponse(answer | {"padding": "x" * HUGE})
-            case "cut":
-                whole = json.dumps(answer).encode()
-                return StreamingResponse(_broken_off(whole), headers={"content-length": str(len(whole))})
-            case "error200":
-                return JSONResponse({"error": "bad_verification_code", "error_description": "It is wrong."})
-        return JSONResponse(answer, headers={"cache-control": "no-store"})
-
-    def _refusal(self, no: No) -> Response:
-        headers = {"www-authenticate": "Basic"} if no.status == 401 else {}
-        return JSONResponse(
-            {"error": no.code, "error_description": no.description}, no.status, headers=headers
-        )
-
-    def _client(self, request: Request, form: Mapping[str, str]) -> RegisteredClient:
-        """RFC 6749 §2.3.1: exactly one way to say who one is, and that the one agreed on."""
-        header = request.headers.get("authorization", "")
-        if header:
-            method, (client_id, secret) = "basic", _basic(header)
-        else:
-            method = "post" if "client_secret" in form else "none"
-            client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
-        client = self.ledger.clients.get(client_id)
-        if client is None:
-            raise No("invalid_client", "Nobody of this id is known.", 401)
-        if client.method != method or (header and "client_secret" in form):
-            raise No("invalid_client", f"This client has to use {client.method}, not {method}.", 401)
-        if not secrets.compare_digest(secret.encode(), client.secret.encode()):
-            raise No("invalid_client", "The secret is wrong.", 401)
-        return client
+    def _elsewhere(self, fault: str) -> Response:
+        return RedirectResponse((self.origin if fault == "moved" else self.decoy) + "/moved", 307)
 
     async def revoke(self, request: Request) -> Response:
         if self.faults.revocation:
             gone = self.faults.revocation == "absent"
             return PlainTextResponse("No", 404 if gone else 503)
         try:
-            form = await _form(request)
-            self._client(request, form)
+            form = await form_of(request)
+            client_of(request, form, self.ledger)
         except No as no:
-            return self._refusal(no)
+            return refusal(no)
         self.counts["revocations"] += 1
         self.ledger.revoke(form.get("token", ""))
         return Response()
-
-
-def challenge_of(verifier: str) -> str:
-    return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
-
-
-def unsigned(claims: Mapping[str, Any]) -> str:
-    parts = ({"alg": "none"}, claims)
-    return (
-        ".".join(base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts) + "."
-    )
-
-
-def _basic(header: str) -> tuple[str, str]:
-    """Each half form-encoded: nothing but what that encoding leaves alone may be in there."""
-    try:
-        pair = base64.b64decode(header.removeprefix("Basic "), validate=True).decode("ascii")
-    except ValueError as error:
-        raise No("invalid_client", "The header is no Basic authentication.", 401) from error
-    halves = pair.split(":")
-    if len(halves) != 2 or " " in pair:
-        raise No("invalid_client", "Id and secret are not form-encoded.", 401)
-    return unquote_plus(halves[0]), unquote_plus(halves[1])
-
-
-async def _held(gate: threading.Event | None) -> None:
-    if gate is not None:
-        await asyncio.to_thread(gate.wait, LONGEST_WAIT)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise No("invalid_request", "The body is no form.")
-    pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True)
-    if len(dict(pairs)) != len(pairs):
-        raise No("invalid_request", "A parameter came twice.")
-    return dict(pairs)
-
-
-async def _broken_off(whole: bytes) -> AsyncIterator[bytes]:
-    yield whole[: len(whole) // 2]
-    raise ConnectionAbortedError("broken off, as ordered")

@@ -37,10 +37,10 @@ class Faults:
     # By field: resource_metadata, authorization_servers, redirect (of the resource metadata), or one of the document.
     lures: Mapping[str, Lure] = field(default_factory=dict)
 
-    # RFC 7591. `nulls`: echoes every field, with null where it has nothing.
-    # `redirect`: 307 to the decoy; `odd_method`: a kind of client that few can be; `nonsense`: no registration at all.
+    # RFC 7591. `nulls`: echoes every field, with null where it has nothing; `redirect`, `moved`: as of the token
+    # endpoint; `odd_method`: a kind of client that few can be; `nonsense`: no registration at all.
     registration: Literal[
-        "", "absent", "refused", "200", "nulls", "trouble", "redirect", "odd_method", "nonsense"
+        "", "absent", "refused", "200", "nulls", "trouble", "redirect", "moved", "odd_method", "nonsense"
     ] = ""
     # What a registered client gets; `unnamed`: a secret without a method; empty: as it asked.
     assigned: Literal["", "none", "basic", "post", "unnamed"] = ""
@@ -56,9 +56,11 @@ class Faults:
 
     # RFC 8707. `refuse`: like Entra; `require`: nothing without it.
     resource_rule: Literal["", "refuse", "require"] = ""
+    resources: tuple[str, ...] = ()  # whose tokens it gives out besides
 
     # The token endpoint. `form`: form-encoded for whoever does not ask for JSON; `form_always`: for everybody.
-    # `cut`: breaks off in mid-answer, after the change was made; `error200`: a refusal with 200.
+    # `cut`: breaks off in mid-answer, after the change was made; `error200`: a refusal with 200;
+    # `redirect`: 307 to the decoy; `moved`: 307 to another place of its own.
     token: Literal["", "form", "form_always", "error200", "cut", "huge", "html", "no_token", "redirect"] = ""
     token_status: int = 0  # answered instead, before anything happens …
     token_troubles: int = 0  # … this many times; -1: always

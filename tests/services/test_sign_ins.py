@@ -16,8 +16,8 @@ import pytest
 
 from config import Config
 from tests.authority import Service, authority
-from tests.authority.desk import challenge_of
 from tests.authority.ledger import RegisteredClient
+from tests.authority.wire import challenge_of
 from tests.signing_in import HERE, answer_of, connected, draft, sign_in, somebody
 from webapp.errors import (
     BadReply,
@@ -552,6 +552,7 @@ def moved(way: Way, other: Service) -> None:
     """The server now names another sign-in service."""
     integrations.allow_private(way.integration, other.allowance(), COMMAND)
     way.service.faults.authorization_servers = [other.issuer]
+    other.faults.resources = (way.service.mcp_url,)
 
 
 def shown_to(service: Service) -> str:
@@ -570,6 +571,9 @@ def test_a_registration_is_never_shown_to_another_service(way: Way, service: Ser
     assert client.client_id != first.client_id and client.issuer == other.issuer
     seen = shown_to(other)
     assert not [secret for secret in service.secrets if secret in seen] and first.client_id not in seen
+    assert OAuthClient.select().count() == 2, "the first one is in use until the new sign-in has worked"
+    assert way.back(answer_of(other.walk(sign_ins.jump(row)))).ended == "done"
+    assert OAuthClient.get() == client and OAuthClient.select().count() == 1
 
 
 def test_an_entered_client_is_never_shown_to_another_service(

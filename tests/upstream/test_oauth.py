@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from tests.authority import Service, authority, documents
-from tests.authority.desk import challenge_of, unsigned
+from tests.authority.wire import challenge_of, unsigned
 from webapp.errors import BadReply, EgressDenied, SignInRefused, Unreachable, UpstreamError
 from webapp.upstream import oauth
 from webapp.upstream.discovery import Discovery, SignInService
@@ -244,6 +244,7 @@ def test_tokens_show_no_secret() -> None:
         ({"token": "huge"}, BadReply, "too_large"),
         ({"token": "cut"}, Unreachable, "closed"),
         ({"token": "redirect"}, UpstreamError, ""),
+        ({"token": "moved"}, UpstreamError, ""),
         ({"token_status": 500, "token_troubles": 1}, Unreachable, "busy"),
         ({"token_status": 503, "token_troubles": 1}, Unreachable, "busy"),
         ({"token_status": 429, "token_troubles": 1}, Unreachable, "busy"),
@@ -261,7 +262,7 @@ def test_answers_that_are_none(faults: dict[str, Any], kind: type[UpstreamError]
         said = told(error)
         assert not [canary for canary in [*visit.service.secrets, VERIFIER] if canary in said]
         assert len(visit.service.asked("/token")) == 1, "a code is never sent twice"
-        assert visit.service.decoy_hits == []
+        assert visit.service.decoy_hits == visit.service.asked("/moved") == []
 
 
 def test_a_refusal_that_quotes_our_secrets_is_told_without_them() -> None:
@@ -438,6 +439,7 @@ def test_a_secret_that_ends_beyond_the_calendar_breaks_nothing(ends: int) -> Non
         ("nonsense", BadReply),
         ("odd_method", BadReply),
         ("redirect", UpstreamError),
+        ("moved", UpstreamError),
     ],
 )
 def test_registrations_that_can_not_be_used(fault: str, kind: type[UpstreamError]) -> None:
@@ -446,7 +448,7 @@ def test_registrations_that_can_not_be_used(fault: str, kind: type[UpstreamError
             registered(service)
         assert refusal.value.next_step
         assert not [canary for canary in service.secrets if canary in told(refusal.value)]
-        assert service.decoy_hits == []
+        assert service.decoy_hits == service.asked("/moved") == []
 
 
 # Revoking
