@@ -275,7 +275,7 @@ def test_a_user_name_and_password_work(admin: Visitor, servers: Farm) -> None:
     assert reply.location == f"{DESK}/tools"
 
 
-def test_an_oauth_server_is_named_as_one_with_an_honest_sentence_and_a_way_out(
+def test_a_token_is_a_way_out_where_the_server_offers_a_sign_in_in_the_browser(
     admin: Visitor, servers: Farm
 ) -> None:
     origin = f"http://127.0.0.1:{servers.port}"
@@ -292,9 +292,8 @@ def test_an_oauth_server_is_named_as_one_with_an_honest_sentence_and_a_way_out(
     servers.put(guarded(modern((READ,)), challenge, credentials=("authorization", f"Bearer {TOKEN}")))
     begin(admin, servers)
     text = text_of(admin.get(f"{DESK}/sign-in"))
-    assert f"OAuth at {origin}" in text
-    assert "register there automatically" in text
-    assert "comes in the next version" in text
+    assert f"Sign in at 127.0.0.1:{servers.port}" in text
+    assert "Use a bearer token instead" in text
     assert admin.post(f"{DESK}/sign-in", kind="bearer", token=TOKEN).location == f"{DESK}/tools"
 
 

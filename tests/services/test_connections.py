@@ -98,7 +98,10 @@ def test_vendor_headers_are_filled_in_by_their_form(servers: Farm, draft: Integr
     servers.put(behind(f"Token token={TOKEN}"))
     rows = [("Authorization", "Token token={secret}", TOKEN), ("X-Tenant", "", "acme")]
     connections.save_headers(draft, "header", rows, ann)
-    assert connections.credentials_for(draft).headers == {"Authorization": f"Token token={TOKEN}", "X-Tenant": "acme"}
+    assert connections.credentials_for(draft).headers == {
+        "Authorization": f"Token token={TOKEN}",
+        "X-Tenant": "acme",
+    }
 
 
 def test_an_empty_value_keeps_the_stored_one_of_the_same_header(

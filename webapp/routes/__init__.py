@@ -8,13 +8,13 @@ import secrets
 
 from flask import Flask, Response, make_response, render_template
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
 from webapp.errors import NotFound, Refused, TooMany
 from webapp.routes.replies import is_htmx
 
 NOUNS = (
-    "home", "approvals", "tools", "activity", "integrations", "wizard", "agents", "people", "general",
+    "home", "approvals", "tools", "activity", "integrations", "wizard", "oauth", "agents", "people", "general",
     "account", "login", "setup", "health",
 )  # fmt: skip
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ def stale_form(error: CSRFError) -> Response:
 
 def http_error(error: HTTPException) -> Response:
     code = error.code or 500
+    if isinstance(error, InternalServerError):  # also a page that failed while it told of something else
+        return our_fault(error.original_exception or error)
     if code < 400:
         return make_response(error.get_response())
     if isinstance(error, SecurityError):  # a foreign Host: a page of ours would have to ask for it again
@@ -54,20 +56,22 @@ def http_error(error: HTTPException) -> Response:
     return _answer(Refused(error.name + "."), code)
 
 
-def our_fault(error: Exception) -> Response:
-    """The person gets a number, the log gets the story under the same number."""
+def our_fault(error: BaseException) -> Response:
+    """The person gets a number, the log gets the story under the same number. Its page asks the database nothing."""
     number = secrets.token_hex(4)
-    log.exception("request failed, shown as %s", number)
+    log.error("request failed, shown as %s", number, exc_info=error)
     words = Refused(
         "Something went wrong inside Gatehouse.", why="This is our fault, not yours.",
         next_step=f"Try again. If it stays, look for {number} in the server's log.",
     )  # fmt: skip
-    return _answer(words, 500)
+    return _answer(words, 500, fault=True)
 
 
-def _answer(error: Refused, status: int, headers: dict[str, str] | None = None) -> Response:
+def _answer(
+    error: Refused, status: int, headers: dict[str, str] | None = None, *, fault: bool = False
+) -> Response:
     template = "errors/_notice.html" if is_htmx() else "errors/page.html"
-    response = make_response(render_template(template, error=error, status=status), status)
+    response = make_response(render_template(template, error=error, fault=fault), status)
     response.headers.update(headers or {})
     if is_htmx():
         response.headers["HX-Retarget"] = "#notice"

@@ -12,8 +12,14 @@ from webapp.errors import InvalidInput, UpstreamError
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.tools import row, wanted
-from webapp.services import checks, connections, health, integrations, practice, sync, tools
-from webapp.store.models import Integration
+from webapp.services import checks, connections, forecast, health, integrations, practice, sync, tools
+from webapp.store.models import Grant, Integration
+
+REVOKED = {
+    "nothing": "",
+    "revoked": "Its sign-in service was told to forget the sign-in.",
+    "not offered": "Its sign-in service takes nothing back: remove Gatehouse there, under connected apps.",
+}
 
 bp = Blueprint("integrations", __name__, url_prefix="/settings/integrations")
 
@@ -28,6 +34,8 @@ def index() -> ResponseReturnValue:
         "integrations/index.html",
         integrations=[(one, health.of(one), counts.get(one.id, {})) for one in rows],
         practice_url=url if practice.offered(url) else "",
+        forecast=forecast.upcoming(),
+        any_grants=forecast.any_grants(),
     )
 
 
@@ -123,9 +131,10 @@ def ask_disconnect(name: str) -> ResponseReturnValue:
 def disconnect(name: str) -> ResponseReturnValue:
     integration = integrations.find(name)
     try:
-        integrations.disconnect(integration, request.form.get("confirm", ""), current_actor())
+        revoked = integrations.disconnect(integration, request.form.get("confirm", ""), current_actor())
     except InvalidInput as error:
         return _form_again("_disconnect", error, **_ending(name))
+    flash(f"Disconnected. {REVOKED.get(revoked, f'Its sign-in service could not be told: {revoked}')}")
     return leave_for(url_for(".index"))
 
 
@@ -192,6 +201,7 @@ def _shown(integration: Integration) -> dict[str, Any]:
         "integration": integration,
         "health": health.of(integration),
         "connection": connections.of(integration),
+        "grant": Grant.of(integration),
         "counts": tools.counts_by_integration().get(integration.id, {}),
         "unreviewed": health.unreviewed(integration),
         "set_aside": tools.set_aside(integration),

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from flask import Blueprint, flash, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Stale, UpstreamError
+from webapp.routes import oauth
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.tools import row
-from webapp.services import addresses, checks, connections, headers, integrations, policies, sync, tools
+from webapp.services import (
+    addresses,
+    checks,
+    connections,
+    dialects,
+    headers,
+    identity,
+    integrations,
+    policies,
+    registrations,
+    sign_ins,
+    sync,
+    tools,
+)  # fmt: skip
 from webapp.services.tools import Wanted
-from webapp.store.models import Integration
+from webapp.store.models import Connection, Grant, Integration
+from webapp.upstream.discovery import origin_of
+from webapp.upstream.probe import Verdict
 
 bp = Blueprint("wizard", __name__, url_prefix="/settings/integrations")
 
 STEPS = {"address": "Address", "check": "Check", "sign-in": "Sign in", "tools": "Tools", "done": "Done"}
 HEADER_ROWS = 3
 MOST_HEADER_ROWS = 10
-WAYS = ("bearer", "header", "basic")
+WAYS = ("oauth", "client", "bearer", "header", "basic")
+IN_BROWSER = ("oauth", "oauth_late")
 
 
 # --- step 1
@@ -147,6 +164,57 @@ def sign_in(name: str) -> ResponseReturnValue:
     return _moved("tools", integrations.find_server(name))
 
 
+@bp.post("/<name>/setup/sign-in/oauth")
+@allow("admin")
+def begin_sign_in(name: str) -> ResponseReturnValue:
+    """On to the page before the jump; or to the client id that only an admin can fetch."""
+    wish = request.form.get("wish", "keep")
+    if wish not in get_args(sign_ins.Wish):
+        raise InvalidInput("There is no such way to sign in.", field="wish")
+    try:
+        return oauth.begin(name, pasted="pasted" in request.form, wish=wish)  # type: ignore[arg-type]
+    except (InvalidInput, UpstreamError) as error:
+        way = "client" if getattr(error, "field", "") == "client_id" else "oauth"
+        return _again("sign-in", integrations.find_server(name), error, way=way)
+
+
+@bp.post("/<name>/setup/sign-in/client")
+@allow("admin")
+def enter_client(name: str) -> ResponseReturnValue:
+    integration, form = integrations.find_server(name), request.form
+    issuer, client_id = _issuer(integration), form.get("client_id", "")
+    try:
+        address = identity.return_address(oauth.came_by())
+        registrations.enter(
+            integration, issuer, client_id, form.get("client_secret", ""), address, current_actor()
+        )
+        return oauth.begin(name, pasted=bool(identity.standing_of(oauth.came_by()).problem))
+    except (InvalidInput, UpstreamError) as error:
+        return _again("sign-in", integration, error, way="client", client_id=client_id)
+
+
+@bp.post("/<name>/setup/sign-in/dialect")
+@allow("admin")
+def change_dialect(name: str) -> ResponseReturnValue:
+    integration, form = integrations.find_server(name), request.form
+    try:
+        dialects.change(
+            integration, current_actor(), extra_scope=form.get("extra_scope", ""),
+            send_resource="omit_resource" not in form, pkce_unannounced="pkce_unannounced" in form,
+            old_endpoints="old_endpoints" in form, introduce=form.get("introduce", "auto"),
+        )  # fmt: skip
+    except InvalidInput as error:
+        return _again("sign-in", integration, error, way="oauth")
+    return _again("sign-in", integrations.find_server(name), None, way="oauth", said="Saved.")
+
+
+def _issuer(integration: Integration) -> str:
+    """Of the sign-in service that the check found, or that we signed in at before."""
+    verdict, grant = checks.progress(integration).verdict, Grant.of(integration)
+    found = verdict.oauth.get("issuer", "") if verdict else ""
+    return str(found or (grant.issuer if grant else "") or origin_of(integration.url))
+
+
 def _rows(kind: str, typed: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     form = request.form
     if kind == "none":
@@ -245,21 +313,28 @@ def _check(integration: Integration) -> dict[str, Any]:
 def _sign_in(integration: Integration) -> dict[str, Any]:
     verdict = checks.progress(integration).verdict
     connection = connections.of(integration)
-    default = "bearer"
-    if connection and connection.kind == "header":
-        default = "header"
-    elif verdict and verdict.sign_in == "basic":
-        default = "basic"
     asked = request.args.get("way", "")
     kept = [(entry["name"], entry["template"], "") for entry in connection.headers] if connection else []
     blank = [("", "", "")] * max(1, HEADER_ROWS - len(kept))
     return {
         "verdict": verdict,
         "connection": connection,
-        "way": asked if asked in WAYS else default,
+        "way": asked if asked in WAYS else _usual_way(connection, verdict),
+        "standing": identity.standing_of(oauth.came_by()),
+        "dialect": dialects.of(integration),
+        "issuer": _issuer(integration),
+        "client_id": client.client_id if (client := registrations.entered(integration)) else "",
         "typed": (kept if connection and connection.kind == "header" else []) + blank,
         "practice_url": _practice_page(integration),
     }
+
+
+def _usual_way(connection: Connection | None, verdict: Verdict | None) -> str:
+    if connection and connection.kind in ("oauth", "header"):
+        return str(connection.kind)
+    if verdict and verdict.sign_in in IN_BROWSER and (verdict.oauth or not connection):
+        return "oauth"
+    return "basic" if verdict and verdict.sign_in == "basic" else "bearer"
 
 
 def _practice_page(integration: Integration) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from peewee import ModelSelect
 
 from webapp.errors import InvalidInput, NotFound, Stale
-from webapp.services import approvals, audit, connections
+from webapp.services import approvals, audit, connections, grants
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.store.database import writing
@@ -22,6 +22,7 @@ class Going:
     chosen: int  # tools whose policy somebody changed
     waiting: int
     secret: bool
+    revocable: str  # the sign-in service that will be told; empty where there is none to tell
     agents: int  # agents limited to certain integrations that have this one
 
 
@@ -30,13 +31,18 @@ def going(integration: Integration) -> Going:
         tools=Tool.of(integration).count(),
         chosen=Tool.of(integration).where(Tool.policy != Tool.seed_policy).count(),
         waiting=_waiting(integration).count(),
-        secret=bool((connection := connections.of(integration)) and connection.secrets),
+        secret=grants.exists(integration)
+        or bool((connection := connections.of(integration)) and connection.secrets),
+        revocable=grants.revocable_at(integration),
         agents=_grants(integration),
     )
 
 
-def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> None:
-    """Tools, policies, secret and grants go; waiting approvals are withdrawn; the log stays."""
+def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> str:
+    """Tools, policies, secret and grants go; waiting approvals are withdrawn; the log stays.
+
+    The sign-in service is told first, as well as it goes (see `grants.revoke`, whose word comes back).
+    """
     needs(actor, "admin")
     if integration.kind == "builtin":
         raise Stale("A built-in can't be disconnected.", next_step="Switch it off instead.")
@@ -44,16 +50,21 @@ def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> Non
         raise InvalidInput(
             f"Type the name {integration.name} to confirm.", field="confirm", next_step="Nothing was removed."
         )
+    revoked = grants.revoke(_again(integration))
     with writing():
         current = _again(integration)
         gone = going(current)
         approvals.withdraw({approval.tool for approval in _waiting(current)})
         _delete(current)
-        audit.record("integration.disconnected", actor, integration=current.name, details=asdict(gone))
+        details = asdict(gone) | {"revoked": revoked}
+        audit.record("integration.disconnected", actor, integration=current.name, details=details)
+    return revoked
 
 
 def discard_draft(integration: Integration, actor: Actor) -> None:
     needs(actor, "admin")
+    if _again(integration).finished_at is None:
+        grants.revoke(integration)
     with writing():
         current = _again(integration)
         if current.finished_at is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from mcp.client.auth.utils import extract_field_from_www_auth, union_scopes
 from mcp.shared.auth import OAuthMetadata
@@ -111,6 +112,17 @@ def demand(integration_id: int, scope: str) -> bool:
             agents_notice=False,
         )
     return True
+
+
+def exists(integration: Integration) -> bool:
+    return Grant.of(integration) is not None
+
+
+def revocable_at(integration: Integration) -> str:
+    """The host of the sign-in service that takes tokens back; empty where none does."""
+    grant = Grant.of(integration)
+    address = grant.metadata.get("revocation_endpoint") if grant else None
+    return urlsplit(address).hostname or "" if address else ""
 
 
 def revoke(integration: Integration) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webapp.services import audit
 from webapp.services.audit import SYSTEM
 from webapp.store.database import writing
-from webapp.store.models import Integration, Tool
+from webapp.store.models import Grant, Integration, Tool
 
 # Only people bring an integration out of these.
 HELD = ("draft", "paused")
@@ -15,7 +15,7 @@ HELD = ("draft", "paused")
 
 @dataclass(frozen=True)
 class Health:
-    """`tone` is ok, wait, stop or quiet; `action` is setup, sign_in, sync, review, resume or nothing."""
+    """`tone` is ok, wait, stop or quiet; `action` is what to do next, or nothing: see integrations/macros.html."""
 
     word: str
     tone: str
@@ -35,6 +35,12 @@ def of(integration: Integration) -> Health:
         "paused": Health("Paused", "quiet", "Agents don't see its tools.", "resume"),
     }
     health = known[integration.state]
+    grant = Grant.of(integration)
+    if grant is not None and integration.state == "needs_sign_in":
+        health = replace(health, action="reconnect")
+    if grant is not None and grant.needed_scope and integration.state in ("connected", "needs_review"):
+        sentence = f"It wants more access than was granted: {grant.needed_scope}."
+        return Health("Needs more access", "wait", sentence, "grant")
     if integration.state_reason:
         return Health(health.word, health.tone, integration.state_reason, health.action)
     if integration.sync_error and integration.state in ("connected", "needs_review"):

@@ -113,6 +113,10 @@ def find(sign_in_id: str, session: Session) -> SignIn:
     return row
 
 
+def is_over(row: SignIn) -> bool:
+    return bool(row.ended) or row.expires_at <= now()
+
+
 def jump(row: SignIn) -> str:
     """The address of the sign-in service's page, with a new state and verifier: an earlier one is void then.
 
@@ -148,11 +152,11 @@ def come_back(answer: Mapping[str, str], session: Session | None, actor: Actor) 
         tokens = _exchange(row, answer)
     except Refused as refusal:
         _give_up(row, refusal, actor)
-        return SignIn.get_by_id(row.id)  # type: ignore[no-any-return]
+        return _again(row)
     with writing():
         grants.keep(row, tokens, actor)
-        SignIn.update(ended="done").where(SignIn.id == row.id).execute()
-    return SignIn.get_by_id(row.id)  # type: ignore[no-any-return]
+        SignIn.update(ended="done", verifier=None).where(SignIn.id == row.id).execute()
+    return _again(row)
 
 
 async def _prepare(
@@ -203,7 +207,8 @@ def _claim(state: str, session: Session | None, actor: Actor) -> SignIn:
     row: SignIn | None = SignIn.get_or_none(SignIn.state_hash == _hash(state)) if state else None
     with writing():
         reason = _why_not(row, session) if row else "unknown"
-        if reason:
+        # Strangers without a state may not fill the log.
+        if reason and (row is not None or session is not None):
             _record_refusal(row, ENDINGS[reason], actor)
     if reason or row is None:
         raise NotThisOne(reason)
@@ -269,6 +274,13 @@ def _give_up(row: SignIn, refusal: Refused, actor: Actor) -> None:
         if getattr(refusal, "code", "") == "invalid_client":
             registrations.forget_registered(row.integration)
         _record_refusal(row, refusal.what, actor)
+
+
+def _again(row: SignIn) -> SignIn:
+    current: SignIn | None = SignIn.get_or_none(SignIn.id == row.id)
+    if current is None:
+        raise Stale("This server was disconnected meanwhile.")
+    return current
 
 
 def _desk(row: SignIn) -> SignInDesk:

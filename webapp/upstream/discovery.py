@@ -24,6 +24,7 @@ from webapp.upstream.egress import Egress
 from webapp.upstream.exchange import CONNECT_SECONDS, shown_url
 from webapp.upstream.failures import explain
 
+AT_ROOT = "/.well-known/oauth-protected-resource"
 MAX_REDIRECTS = 3
 MAX_SERVICES = 3
 MAX_BYTES = 1024 * 1024
@@ -126,8 +127,8 @@ class Discovery:
                 continue
             if check_resource_allowed(resource_url_from_server_url(server_url), str(document.resource)):
                 return document
-            # The root may describe a neighbour; what the server itself names must be about the server.
-            if url == named:
+            # The root may describe a neighbour; what stands in the server's own place must be about the server.
+            if url == named or not url.endswith(AT_ROOT):
                 raise _another_resource(str(document.resource))
         return None
 
@@ -197,7 +198,9 @@ class Discovery:
     def _check_endpoints(self, metadata: OAuthMetadata) -> None:
         """We call all but the first. That one is for the admin's browser: it has to be encrypted and plain."""
         page = metadata.authorization_endpoint
-        if page.scheme != "https" or page.username or page.password:
+        if page.username or page.password:
+            raise _hidden_login(page.host or "")
+        if page.scheme != "https":
             self._egress.check_url(str(page))
         for endpoint in (
             metadata.token_endpoint, metadata.registration_endpoint, metadata.revocation_endpoint
@@ -265,6 +268,15 @@ def _another_resource(resource: str) -> BadReply:
         kind="not_mcp",
         why="A token made for that server must not be shown to this one.",
         next_step=f"Check the Server URL. {ANOTHER_WAY}",
+    )
+
+
+def _hidden_login(host: str) -> BadReply:
+    return BadReply(
+        f"The address of the sign-in page at {host} has a user name or password in it.",
+        kind="not_mcp",
+        why="Such addresses are made to look like others.",
+        next_step=ANOTHER_WAY,
     )
 
 

@@ -29,6 +29,7 @@ from webapp.upstream.failures import explain
 
 SECONDS = 15.0
 MAX_BYTES = 1024 * 1024
+END_OF_CALENDAR = 253402300800  # the year 10000
 AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
 GRANT_TYPES = ["authorization_code", "refresh_token"]
 # OpenID Connect Core §5.1, and what services without id tokens call it.
@@ -276,12 +277,11 @@ def _registered(host: str, response: httpx2.Response, wanted: OAuthClientMetadat
             kind="not_mcp",
             next_step="Register an app there by hand and enter its client id and secret.",
         )
-    ends = answer.client_secret_expires_at if secret else None
     return ClientIdentity(
         answer.client_id,
         secret if method != "none" else "",
         method,
-        datetime.fromtimestamp(ends, UTC) if ends else None,
+        _moment(answer.client_secret_expires_at) if secret else None,
         wanted.scope or "",
     )
 
@@ -319,6 +319,13 @@ def _no_token_answer(host: str) -> BadReply:
         why="The sign-in service has a fault, or something in between answered for it.",
         next_step="Try again; if it stays so, ask whoever runs the service.",
     )
+
+
+def _moment(timestamp: int | None) -> datetime | None:
+    """RFC 7591 §3.2.1: 0 is never; so is what no calendar has."""
+    if timestamp is None or not 0 < timestamp < END_OF_CALENDAR:
+        return None
+    return datetime.fromtimestamp(timestamp, UTC)
 
 
 def _seconds(value: object) -> int | None:
