@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from tests.conformance import strangers
+from tests.conformance.strangers import Stranger
 from tests.house import PASSWORD, House
 from tests.serving import Process, everything, free_port, gatehouse, listens
 
@@ -42,3 +45,36 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="session")
 def key(house: House) -> str:
     return house.agent("claude")
+
+
+@pytest.fixture(scope="session")
+def python_sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    with strangers.python_sdk(tmp_path_factory.mktemp("stranger")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def typescript_sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    with strangers.typescript_sdk(tmp_path_factory.mktemp("stranger")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def oidc_registering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    with strangers.oidc_registering(tmp_path_factory.mktemp("stranger")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def oidc_by_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Stranger]]:
+    """oidc_by_hand(return address): one server for each address that is registered there."""
+    started: dict[str, Stranger] = {}
+    with ExitStack() as stack:
+
+        def start(redirect_uri: str) -> Stranger:
+            if redirect_uri not in started:
+                folder = tmp_path_factory.mktemp("stranger")
+                started[redirect_uri] = stack.enter_context(strangers.oidc_by_hand(folder, redirect_uri))
+            return started[redirect_uri]
+
+        yield start
