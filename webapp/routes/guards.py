@@ -20,6 +20,8 @@ from webapp.store.models import Session, User, database
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 ANYONE = "anyone"
+# These answer also when the database does not.
+WITHOUT_DATABASE = {"static", "health.alive", "health.ready", "health.csp_report"}
 LONGEST_WAY_BACK = 1500  # proxies refuse answers with headers of a few thousand bytes
 
 
@@ -67,7 +69,7 @@ def current_actor() -> Actor:
 
 def init_app(app: Flask) -> None:
     app.before_request(refuse_foreign_host)
-    app.before_request(open_database)
+    app.before_request(open_if_needed)
     app.before_request(refuse_cross_site)
     app.before_request(check_role)
     app.teardown_request(close_database)
@@ -82,6 +84,11 @@ def refuse_foreign_host() -> None:
             why="The address asked for is not one of its own.",
             next_step="Use its own address, or add this name to PUBLIC_URL or TRUSTED_HOSTS.",
         )
+
+
+def open_if_needed() -> None:
+    if request.endpoint not in WITHOUT_DATABASE:
+        open_database()
 
 
 def open_database() -> None:
@@ -122,7 +129,7 @@ def _host_of(origin: str) -> str | None:
 
 def check_role() -> ResponseReturnValue | None:
     """Deny by default. Runs before every view, fragments included."""
-    g.session_row = _session_of_cookie() if request.endpoint != "static" else None
+    g.session_row = None if request.endpoint in WITHOUT_DATABASE else _session_of_cookie()
     if request.endpoint is None:
         return None
     role = allowed_role(current_app._get_current_object(), request.endpoint)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from peewee import PeeweeException
 
 from webapp.errors import Refused
-from webapp.routes.guards import allow
+from webapp.routes.guards import allow, open_database
 from webapp.store.models import State
 from webapp.store.secrets import vault
 
@@ -29,6 +29,7 @@ def alive() -> ResponseReturnValue:
 @allow("anyone")
 def ready() -> ResponseReturnValue:
     try:
+        open_database()
         State.select().first()
         vault.derive("ready")
     except (PeeweeException, Refused) as error:

@@ -1,4 +1,4 @@
-"""What every page knows: who looks at it, how many calls wait, and the filters its words need."""
+"""What every page knows: who looks at it, how to count the calls that wait, and the filters its words need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def context() -> dict[str, Any]:
     session = current_session()
     return {
         "current_user": session.user if session else None,
-        "waiting_count": Approval.waiting().count() if session else 0,
+        "count_waiting": lambda: Approval.waiting().count(),
         "insecure": not request.is_secure and request.host.rsplit(":", 1)[0] not in LOOPBACK,
         "config_address": settings().address,
         "version": VERSION,
