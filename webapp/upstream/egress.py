@@ -160,6 +160,10 @@ class Egress:
         )
 
     @property
+    def has_exceptions(self) -> bool:
+        return bool(self._networks)
+
+    @property
     def tls(self) -> ssl.SSLContext:
         return tls_context(self._ca_file)
 

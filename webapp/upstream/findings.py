@@ -41,6 +41,7 @@ class Wanted:
 
     sign_in: SignIn
     oauth: dict[str, Any] = field(default_factory=dict)
+    offer: Allowance | None = None  # for a sign-in service in the own network, as the server is
 
 
 @dataclass(frozen=True)

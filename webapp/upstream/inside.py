@@ -34,7 +34,9 @@ async def look_inside(visit: Visit, session: Session) -> Verdict:
         count, wanted = await _tools_and_sign_in(visit, client)
     finally:
         await client.aclose(seconds=GOODBYE_SECONDS)
-    return replace(visit.reached, sign_in=wanted.sign_in, oauth=wanted.oauth, tool_count=count)
+    return replace(
+        visit.reached, sign_in=wanted.sign_in, oauth=wanted.oauth, offer=wanted.offer, tool_count=count
+    )
 
 
 async def _tools_and_sign_in(visit: Visit, client: Client) -> tuple[int | None, Wanted]:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from webapp.errors import EgressDenied, Unreachable, UpstreamError
 from webapp.upstream.discovery import ANOTHER_WAY, SignInService
+from webapp.upstream.egress import Allowance, private_offer
 from webapp.upstream.exchange import Reply, shown_url
 from webapp.upstream.findings import Finding, Verdict, Wanted, problem
 from webapp.upstream.visit import Visit
@@ -39,9 +40,10 @@ async def wanted(visit: Visit, status: int, challenge: str) -> Wanted:
     try:
         service = await visit.discovery.sign_in_service(visit.url, challenge)
     except UpstreamError as error:
-        visit.add(_unusable(error))
+        offer = await _own_service(visit, error)
+        visit.add(_unusable(error, offer is not None))
         announced = "resource_metadata" in challenge or not isinstance(error, Unreachable)
-        return Wanted("oauth" if announced else "unknown")
+        return Wanted("oauth" if announced else "unknown", offer=offer)
     if service is not None:
         _say_service(visit, service)
         return Wanted("oauth", service.as_dict())
@@ -145,9 +147,32 @@ def _registration(service: SignInService) -> Finding:
     )
 
 
-def _unusable(error: UpstreamError) -> Finding:
+async def _own_service(visit: Visit, error: UpstreamError) -> Allowance | None:
+    """A server in the own network may have its sign-in service there too. One from outside is offered no way in."""
+    if not isinstance(error, EgressDenied) or not visit.egress.has_exceptions:
+        return None
+    if error.kind != "scheme":
+        return private_offer(error, cleartext=False)
+    try:
+        await visit.egress.addresses(error.host, error.port, visit.seconds)
+    except EgressDenied as refused:
+        return private_offer(refused, cleartext=True)
+    except Unreachable:
+        return None
+    return None  # a public place, which http:// is never good enough for
+
+
+def _unusable(error: UpstreamError, offered: bool) -> Finding:
     if not isinstance(error, EgressDenied):
         return problem(error, step="sign_in")
+    if offered:
+        return Finding(
+            "sign_in",
+            "problem",
+            f"The server’s sign-in service is in your own network too. {error.what}",
+            next_step="If it is yours, allow exactly this address.",
+            seen=error.address or error.host,
+        )
     return Finding(
         "sign_in",
         "problem",

@@ -56,4 +56,4 @@ class Visit:
 
     def verdict(self, kind: Kind, wanted: Wanted | None = None, *, offer: Allowance | None = None) -> Verdict:
         wanted = wanted or Wanted("unknown")
-        return Verdict(kind, wanted.sign_in, self.url, oauth=wanted.oauth, offer=offer)
+        return Verdict(kind, wanted.sign_in, self.url, oauth=wanted.oauth, offer=offer or wanted.offer)
