@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,15 @@ from mcp.shared.auth import (
     OAuthMetadata,
     OAuthToken,
 )
+from playwright.sync_api import Page, sync_playwright
 from pydantic import AnyUrl
 
+from tests.browser.visitor import launch
 from tests.conformance.strangers import TOOLS, Stranger
+from tests.conformance.strangers.pages import stay_here
 from tests.conformance.strangers.walk import walk
 
-RETURN = "http://127.0.0.1:9/oauth/callback"
+RETURN = "http://127.0.0.1:65535/oauth/callback"
 ALLOW = ("Allow", "Sign-in", "Continue")
 ANN = "ann@example.com"
 REFUSE = ("Refuse", "[ Cancel ]")
@@ -204,7 +207,7 @@ def test_somebody_who_refuses_is_sent_back_with_that(stranger: Stranger) -> None
 def test_no_page_sends_anybody_to_another_return_address(stranger: Stranger) -> None:
     guest = Guest(stranger)
     asyncio.run(guest.calls())
-    elsewhere = guest.asked[0] | {"redirect_uri": "http://127.0.0.1:9/elsewhere"}
+    elsewhere = guest.asked[0] | {"redirect_uri": "http://127.0.0.1:65535/elsewhere"}
     answer = httpx2.get(str(guest.metadata.authorization_endpoint), params=elsewhere, trust_env=False)
     assert answer.status_code == 400
 
@@ -248,3 +251,53 @@ def test_what_is_known_by_hand_registers_nobody_else(stranger: Stranger) -> None
     asyncio.run(guest.calls())
     assert guest.metadata.registration_endpoint is None
     assert httpx2.post(f"{stranger.issuer}/reg", json={}, trust_env=False).status_code == 404
+
+
+def beginning(stranger: Stranger) -> str:
+    """An address that a browser could be sent to, for a client that is registered if need be."""
+    known = f"{stranger.issuer.rstrip('/')}/.well-known/oauth-authorization-server"
+    metadata = httpx2.get(known, trust_env=False).json()
+    scope = " ".join(metadata["scopes_supported"])
+    client_id = stranger.client_id
+    if not client_id:
+        wanted = {
+            "redirect_uris": [RETURN],
+            "scope": scope,
+            "grant_types": ["authorization_code", "refresh_token"],
+        }
+        client_id = httpx2.post(metadata["registration_endpoint"], json=wanted, trust_env=False).json()[
+            "client_id"
+        ]
+    asked = {"client_id": client_id, "response_type": "code", "redirect_uri": RETURN, "state": "mine"}
+    asked |= {"resource": stranger.mcp_url, "code_challenge": "x" * 43, "code_challenge_method": "S256"}
+    asked |= {"scope": scope, "prompt": "consent"}
+    return str(httpx2.URL(metadata["authorization_endpoint"], params=asked))
+
+
+def answer_of(page: Page) -> httpx2.QueryParams:
+    page.wait_for_url(f"{RETURN}?*")
+    return httpx2.URL(page.url).params
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """Of a browser that shows the return address without anybody there."""
+    with sync_playwright() as playwright, launch(playwright) as browser, browser.new_context() as context:
+        context.set_default_timeout(10_000)
+        stay_here(context)
+        context.route(f"{RETURN}?*", lambda route: route.fulfill(body="Back."))
+        yield context.new_page()
+
+
+def test_a_person_in_a_browser_refuses_and_allows(
+    page: Page, python_sdk: Stranger, typescript_sdk: Stranger, oidc_registering: Stranger
+) -> None:
+    for stranger in (python_sdk, typescript_sdk, oidc_registering):
+        address = beginning(stranger)
+        page.goto(address)
+        stranger.page.refuse(page)
+        assert answer_of(page)["error"] == "access_denied"
+        for _ in range(2):  # the second time, oidc-provider knows who it is
+            page.goto(address)
+            stranger.page.allow(page, ANN)
+            assert {"code", "state"} <= answer_of(page).keys()

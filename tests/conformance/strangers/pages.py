@@ -30,7 +30,11 @@ class Consent:
 
 
 class Oidc:
-    """oidc-provider's pages: a login, unless the browser has signed in there before, then a consent."""
+    """oidc-provider's pages: a login, unless the browser has signed in there before, then a consent.
+
+    The consent comes where something is new or where it was asked for with `prompt=consent`, which goes with
+    `offline_access`.
+    """
 
     def allow(self, page: Page, name: str) -> None:
         login = page.get_by_placeholder("Enter any login")
