@@ -21,15 +21,20 @@ from mcp.shared.auth import (
 )
 from playwright.sync_api import Page, sync_playwright
 from pydantic import AnyUrl
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from tests.browser.visitor import launch
 from tests.conformance.strangers import TOOLS, Stranger
 from tests.conformance.strangers.pages import stay_here
 from tests.conformance.strangers.walk import walk
+from tests.house import served
 
 RETURN = "http://127.0.0.1:65535/oauth/callback"
 ALLOW = ("Allow", "Sign-in", "Continue")
 ANN = "ann@example.com"
+GRANTS = ["authorization_code", "refresh_token"]
 REFUSE = ("Refuse", "[ Cancel ]")
 
 
@@ -253,51 +258,50 @@ def test_what_is_known_by_hand_registers_nobody_else(stranger: Stranger) -> None
     assert httpx2.post(f"{stranger.issuer}/reg", json={}, trust_env=False).status_code == 404
 
 
-def beginning(stranger: Stranger) -> str:
-    """An address that a browser could be sent to, for a client that is registered if need be."""
+def beginning(stranger: Stranger, return_address: str) -> str:
+    """An address that a browser could be sent to, for a client that is registered for this."""
     known = f"{stranger.issuer.rstrip('/')}/.well-known/oauth-authorization-server"
     metadata = httpx2.get(known, trust_env=False).json()
     scope = " ".join(metadata["scopes_supported"])
-    client_id = stranger.client_id
-    if not client_id:
-        wanted = {
-            "redirect_uris": [RETURN],
-            "scope": scope,
-            "grant_types": ["authorization_code", "refresh_token"],
-        }
-        client_id = httpx2.post(metadata["registration_endpoint"], json=wanted, trust_env=False).json()[
-            "client_id"
-        ]
-    asked = {"client_id": client_id, "response_type": "code", "redirect_uri": RETURN, "state": "mine"}
-    asked |= {"resource": stranger.mcp_url, "code_challenge": "x" * 43, "code_challenge_method": "S256"}
-    asked |= {"scope": scope, "prompt": "consent"}
+    wanted = {"redirect_uris": [return_address], "scope": scope, "grant_types": GRANTS}
+    client = httpx2.post(metadata["registration_endpoint"], json=wanted, trust_env=False).json()
+    asked = {"client_id": client["client_id"], "response_type": "code", "redirect_uri": return_address}
+    asked |= {"scope": scope, "prompt": "consent", "resource": stranger.mcp_url, "state": "mine"}
+    asked |= {"code_challenge": "x" * 43, "code_challenge_method": "S256"}
     return str(httpx2.URL(metadata["authorization_endpoint"], params=asked))
 
 
-def answer_of(page: Page) -> httpx2.QueryParams:
-    page.wait_for_url(f"{RETURN}?*")
-    return httpx2.URL(page.url).params
+@pytest.fixture
+def return_address() -> Iterator[str]:
+    with served(Starlette(routes=[Route("/callback", lambda _: PlainTextResponse("Back."))])) as url:
+        yield f"{url}/callback"
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """Of a browser that shows the return address without anybody there."""
     with sync_playwright() as playwright, launch(playwright) as browser, browser.new_context() as context:
         context.set_default_timeout(10_000)
         stay_here(context)
-        context.route(f"{RETURN}?*", lambda route: route.fulfill(body="Back."))
         yield context.new_page()
 
 
 def test_a_person_in_a_browser_refuses_and_allows(
-    page: Page, python_sdk: Stranger, typescript_sdk: Stranger, oidc_registering: Stranger
+    page: Page,
+    return_address: str,
+    python_sdk: Stranger,
+    typescript_sdk: Stranger,
+    oidc_registering: Stranger,
 ) -> None:
+    def answer() -> httpx2.QueryParams:
+        page.wait_for_url(f"{return_address}?**")
+        return httpx2.URL(page.url).params
+
     for stranger in (python_sdk, typescript_sdk, oidc_registering):
-        address = beginning(stranger)
+        address = beginning(stranger, return_address)
         page.goto(address)
         stranger.page.refuse(page)
-        assert answer_of(page)["error"] == "access_denied"
+        assert answer()["error"] == "access_denied"
         for _ in range(2):  # the second time, oidc-provider knows who it is
             page.goto(address)
             stranger.page.allow(page, ANN)
-            assert {"code", "state"} <= answer_of(page).keys()
+            assert {"code", "state"} <= answer().keys()

@@ -46,7 +46,7 @@ def _running(command: list[str], log: Path, *ports: int) -> Iterator[None]:
 def python_sdk(folder: Path, life: int = LIFE_SECONDS) -> Iterator[Stranger]:
     """Sign-in and server in one, by the Python SDK. Registers anybody; one scope, told in its metadata."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.conformance.strangers.python_sdk", str(port), str(life)]
+    command = [sys.executable, str(HERE / "python_sdk.py"), str(port), str(life)]
     with _running(command, folder / "python_sdk.log", port):
         yield Stranger(f"http://127.0.0.1:{port}/mcp", f"http://127.0.0.1:{port}/", CONSENT)
 

@@ -1,4 +1,4 @@
-"""An MCP server behind the Python SDK's own sign-in: python -m … <port> <seconds an access token lives>."""
+"""An MCP server behind the Python SDK's own sign-in: python python_sdk.py <port> <seconds an access token lives>."""
 
 from __future__ import annotations
 
