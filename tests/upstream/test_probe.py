@@ -185,7 +185,12 @@ def _(zoo: z.Zoo) -> None:
 
 
 OAUTH = {"issuer": "/login", "resource": "/mcp", "scope": "read write", "registration": "dcr", "pkce": True}
-AT_LOGIN = ("You sign in at zoo.test (OAuth)", "registers itself")
+AT_LOGIN = (
+    "resource_metadata | ok | The server says where to sign in",
+    "service_metadata | ok | You sign in at zoo.test (OAuth)",
+    "registration_endpoint: /login/register",
+)
+SAYS_NOTHING = "resource_metadata | info | The server publishes no resource metadata"
 
 
 @row("OAuth named in the challenge", "modern", "oauth", says=AT_LOGIN, expected=OAUTH)
@@ -244,7 +249,16 @@ def _(zoo: z.Zoo) -> None:
 
 
 @row(
-    "OAuth of 2025-03-26", "modern", "oauth", says=AT_LOGIN, expected={"announced": False, "resource": "/mcp"}
+    "OAuth of 2025-03-26",
+    "modern",
+    "oauth",
+    says=(
+        SAYS_NOTHING,
+        "GET /.well-known/oauth-protected-resource/mcp → 404 Not Found\n"
+        "GET /.well-known/oauth-protected-resource → 404 Not Found",
+        "You sign in at zoo.test (OAuth)",
+    ),
+    expected={"announced": False, "resource": "/mcp"},
 )
 def _(zoo: z.Zoo) -> None:
     service(zoo, "")
@@ -255,7 +269,7 @@ def _(zoo: z.Zoo) -> None:
     "OAuth with a client document",
     "modern",
     "oauth",
-    says=("a document of its own; where that can't be",),
+    says=("client_id_metadata_document_supported: yes",),
     expected={"registration": "cimd", "dcr": True},
 )
 def _(zoo: z.Zoo) -> None:
@@ -268,7 +282,7 @@ def _(zoo: z.Zoo) -> None:
     "OAuth without registration",
     "modern",
     "oauth",
-    says=("wants a client id", "Create an app at zoo.test"),
+    says=("registration_endpoint: no",),
     expected={"registration": "manual"},
 )
 def _(zoo: z.Zoo) -> None:
@@ -278,10 +292,14 @@ def _(zoo: z.Zoo) -> None:
 
 
 @row(
-    "OAuth without PKCE",
+    "OAuth silent on PKCE",
     "modern",
     "oauth",
-    says=("does not offer PKCE (S256)", "use an API token instead"),
+    says=(
+        "service_metadata | problem | The sign-in service does not offer PKCE (S256), or does not say so.",
+        "say so under Advanced, or use an API token instead",
+        "code_challenge_methods_supported: not said",
+    ),
     expected={"pkce": False},
 )
 def _(zoo: z.Zoo) -> None:
@@ -290,7 +308,46 @@ def _(zoo: z.Zoo) -> None:
     zoo.put(z.guarded(z.modern()))
 
 
-@row("OAuth at the second of two services", "modern", "oauth", says=AT_LOGIN, expected={"issuer": "/login"})
+@row(
+    "OAuth without S256",
+    "modern",
+    "oauth",
+    says=(
+        "service_metadata | problem | The sign-in service does not offer PKCE (S256).",
+        "use an API token instead",
+        "code_challenge_methods_supported: plain",
+    ),
+    expected={"pkce": False},
+)
+def _(zoo: z.Zoo) -> None:
+    service(zoo, code_challenge_methods_supported=["plain"])
+    describe(zoo)
+    zoo.put(z.guarded(z.modern()))
+
+
+@row(
+    "OAuth with a sign-in page on http",
+    "modern",
+    "oauth",
+    says=(
+        "service_metadata | problem | The sign-in page http://93.184.216.34/authorize is not encrypted.",
+        "could read the password",
+        "use a token instead",
+    ),
+)
+def _(zoo: z.Zoo) -> None:
+    service(zoo, authorization_endpoint="http://93.184.216.34/authorize")
+    describe(zoo)
+    zoo.put(z.guarded(z.modern()))
+
+
+@row(
+    "OAuth at the second of two services",
+    "modern",
+    "oauth",
+    says=(*AT_LOGIN, "service_metadata | note | The server names /gone", "/gone → 404 Not Found"),
+    expected={"issuer": "/login"},
+)
 def _(zoo: z.Zoo) -> None:
     service(zoo)
     describe(zoo, authorization_servers=[zoo.url("/gone"), zoo.url("/login")])
@@ -301,7 +358,13 @@ def _(zoo: z.Zoo) -> None:
     "OAuth whose service is silent",
     "modern",
     "oauth",
-    says=("names /login for its sign-in, which does not describe itself", "use a token"),
+    says=(
+        "service_metadata | problem | The server names /login for its sign-in, which does not describe itself",
+        "use a token",
+        "GET /.well-known/oauth-authorization-server/login → 404 Not Found\n"
+        "GET /.well-known/openid-configuration/login → 404 Not Found\n"
+        "GET /login/.well-known/openid-configuration → 404 Not Found",
+    ),
 )
 def _(zoo: z.Zoo) -> None:
     describe(zoo)
@@ -312,14 +375,26 @@ def _(zoo: z.Zoo) -> None:
     "OAuth whose named document is missing",
     "modern",
     "oauth",
-    says=("names /nowhere for its sign-in, but nothing can be read",),
+    says=(
+        "resource_metadata | problem | The server names /nowhere for its sign-in, but nothing can be read",
+        "GET /nowhere → 404 Not Found\nGET /.well-known/oauth-protected-resource/mcp → 404 Not Found",
+    ),
 )
 def _(zoo: z.Zoo) -> None:
     zoo.put(z.guarded(z.modern(), named(zoo, "/nowhere")))
 
 
 @row(
-    "OAuth about another server", "modern", "oauth", says=("about another server: https://bank.example/mcp",)
+    "OAuth about another server",
+    "modern",
+    "oauth",
+    says=(
+        "resource_metadata | problem | The server's sign-in data is about another server: "
+        "https://bank.example/mcp",
+        "must not be shown to this one",
+        "resource: https://bank.example/mcp\nauthorization_servers: /login",
+        "service_metadata | info | The sign-in service at zoo.test is in order, but",
+    ),
 )
 def _(zoo: z.Zoo) -> None:
     service(zoo)
@@ -328,7 +403,10 @@ def _(zoo: z.Zoo) -> None:
 
 
 @row(
-    "OAuth with a service under another name", "modern", "oauth", says=("calls itself https://bank.example/",)
+    "OAuth with a service under another name",
+    "modern",
+    "oauth",
+    says=("service_metadata | problem | The sign-in service at /login calls itself https://bank.example/",),
 )
 def _(zoo: z.Zoo) -> None:
     service(zoo, issuer="https://bank.example/")
@@ -336,7 +414,12 @@ def _(zoo: z.Zoo) -> None:
     zoo.put(z.guarded(z.modern()))
 
 
-@row("OAuth with a script for an address", "modern", "oauth", says=("does not describe itself",))
+@row(
+    "OAuth with a script for an address",
+    "modern",
+    "oauth",
+    says=("does not describe itself", "200 OK, but authorization_endpoint is not usable"),
+)
 def _(zoo: z.Zoo) -> None:
     service(zoo, authorization_endpoint="javascript:alert(1)")
     describe(zoo)
@@ -842,7 +925,12 @@ def test_documents_lead_nowhere_the_server_may_not_lead_us(where: str) -> None:
         verdict, hits = asyncio.run(run(target))
         assert (verdict.kind, verdict.sign_in, verdict.oauth, hits) == ("modern", "oauth", {}, 0)
         (problem,) = problems(verdict)
-        assert problem.step == "sign_in" and "points to a place where Gatehouse does not go" in problem.text
+        assert problem.step == ("resource_metadata" if where == "resource_metadata" else "service_metadata")
+        if verdict.offer is None:
+            assert "points to a place where Gatehouse does not go" in problem.text
+        else:  # the server is in the own network itself, so its sign-in service may be there: an admin decides
+            assert "is in your own network too" in problem.text
+        assert (verdict.offer is None) == ("169.254" in target)
 
 
 def test_an_open_server_with_bad_documents_stays_usable() -> None:

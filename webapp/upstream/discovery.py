@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 from pydantic import BaseModel, ValidationError
 
-from webapp.errors import BadReply, Unreachable
+from webapp.errors import BadReply, EgressDenied, Unreachable, UpstreamError
 from webapp.upstream.egress import Egress
 from webapp.upstream.exchange import CONNECT_SECONDS, shown_url
 from webapp.upstream.failures import explain
@@ -86,6 +87,44 @@ class SignInService:
         }
 
 
+@dataclass(frozen=True)
+class Look:
+    """One document that was asked for: where, and what came back in a few words."""
+
+    url: str
+    said: str
+
+    @property
+    def words(self) -> str:
+        return f"GET {shown_url(self.url)} → {self.said}"
+
+
+class AnotherResource(BadReply):
+    """The document is kept for a look at it; a sign-in must not go by it."""
+
+    def __init__(self, document: ProtectedResourceMetadata) -> None:
+        super().__init__(
+            f"The server's sign-in data is about another server: {shown_url(str(document.resource))}.",
+            kind="not_mcp",
+            why="A token made for that server must not be shown to this one.",
+            next_step=f"Check the Server URL. {ANOTHER_WAY}",
+        )
+        self.document = document
+
+
+class UnencryptedPage(EgressDenied):
+    """We don't go there, the admin's browser does: with a password."""
+
+    def __init__(self, page: str, denied: EgressDenied) -> None:
+        super().__init__(
+            f"The sign-in page {shown_url(page)} is not encrypted.",
+            kind=denied.kind,
+            host=denied.host,
+            port=denied.port,
+            next_step=ANOTHER_WAY,
+        )
+
+
 class Discovery:
     """Every look-up goes through one server's guard, so its documents lead nowhere it may not go itself."""
 
@@ -102,25 +141,27 @@ class Discovery:
         self._http = http
         self._seconds = seconds
         self._preferred = preferred
+        self._looks: list[Look] = []
+
+    def looks(self) -> list[Look]:
+        """Which documents were asked for since the last time, in order, whatever came of it."""
+        taken, self._looks = self._looks, []
+        return taken
 
     async def sign_in_service(self, server_url: str, challenge: str = "") -> SignInService | None:
         """None where nothing is published. Raises an UpstreamError where something is, but can't be used."""
         resource = await self.resource_metadata(server_url, challenge)
         if resource is not None:
             return await self._first_usable(server_url, challenge, resource)
-        service = await self._service_of_2025_03_26(server_url, challenge)
-        if service is None and (named := extract_resource_metadata_from_www_auth(as_response(challenge))):
-            raise BadReply(
-                f"The server names {shown_url(named)} for its sign-in, but nothing can be read there.",
-                kind="not_mcp",
-                next_step=ANOTHER_WAY,
-            )
+        service = await self.service_of_2025_03_26(server_url, challenge)
+        if service is None and (named := named_in(challenge)):
+            raise nothing_at(named)
         return service
 
     async def resource_metadata(
         self, server_url: str, challenge: str = ""
     ) -> ProtectedResourceMetadata | None:
-        named = extract_resource_metadata_from_www_auth(as_response(challenge))
+        named = named_in(challenge)
         for url in build_protected_resource_metadata_discovery_urls(named, server_url):
             document = await self._document(url, ProtectedResourceMetadata)
             if document is None:
@@ -129,27 +170,40 @@ class Discovery:
                 return document
             # The root may describe a neighbour; what stands in the server's own place must be about the server.
             if url == named or not url.endswith(AT_ROOT):
-                raise _another_resource(str(document.resource))
+                raise AnotherResource(document)
+            self._looks[-1] = replace(self._looks[-1], said=f"{self._looks[-1].said}, about another server")
         return None
 
     async def _first_usable(
         self, server_url: str, challenge: str, resource: ProtectedResourceMetadata
     ) -> SignInService:
-        refusals: list[BadReply] = []
-        named = sorted(
-            map(str, resource.authorization_servers),
-            key=lambda issuer: not (self._preferred and issuers_match(issuer, self._preferred)),
-        )
-        for issuer in named[:MAX_SERVICES]:
+        refusals: list[UpstreamError] = []
+        for issuer in self.issuers(resource):
             try:
-                metadata = await self.service_metadata(issuer)
-                self._check_endpoints(metadata)
-            except BadReply as error:
+                return await self.service_at(issuer, challenge, resource)
+            except UpstreamError as error:
                 refusals.append(error)
-            else:
-                scope = _scope(challenge, resource, metadata)
-                return SignInService(str(resource.resource), scope, metadata, resource)
+                if isinstance(error, Unreachable) and self.is_preferred(issuer):
+                    break
         raise refusals[0]
+
+    def issuers(self, resource: ProtectedResourceMetadata) -> list[str]:
+        """The sign-in services that the server names, the preferred one first."""
+        named = map(str, resource.authorization_servers)
+        return sorted(named, key=lambda issuer: not self.is_preferred(issuer))[:MAX_SERVICES]
+
+    def is_preferred(self, issuer: str) -> bool:
+        """Nobody is sent to another service just because their own is down for a while."""
+        return bool(self._preferred) and issuers_match(issuer, self._preferred)
+
+    async def service_at(
+        self, issuer: str, challenge: str, resource: ProtectedResourceMetadata
+    ) -> SignInService:
+        """Raises an UpstreamError where it can't be used."""
+        metadata = await self.service_metadata(issuer)
+        self._check_endpoints(metadata)
+        scope = _scope(challenge, resource, metadata)
+        return SignInService(str(resource.resource), scope, metadata, resource)
 
     async def service_metadata(self, issuer: str) -> OAuthMetadata:
         for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
@@ -166,7 +220,7 @@ class Discovery:
             next_step=ANOTHER_WAY,
         )
 
-    async def _service_of_2025_03_26(self, server_url: str, challenge: str) -> SignInService | None:
+    async def service_of_2025_03_26(self, server_url: str, challenge: str) -> SignInService | None:
         origin = origin_of(server_url)
         for url in build_oauth_authorization_server_metadata_discovery_urls(None, server_url):
             metadata = await self._document(url, OAuthMetadata)
@@ -201,31 +255,49 @@ class Discovery:
         if page.username or page.password:
             raise _hidden_login(page.host or "")
         if page.scheme != "https":
-            self._egress.check_url(str(page))
+            self._check_in_the_clear(str(page))
         for endpoint in (
             metadata.token_endpoint, metadata.registration_endpoint, metadata.revocation_endpoint
         ):  # fmt: skip
             if endpoint is not None:
                 self._egress.check_url(str(endpoint))
 
+    def _check_in_the_clear(self, page: str) -> None:
+        """Only where an admin allowed http:// to this very place."""
+        try:
+            self._egress.check_url(page)
+        except EgressDenied as error:
+            if error.kind == "scheme":
+                raise UnencryptedPage(page, error) from error
+            raise
+
     async def _document(self, url: str, model: type[Document]) -> Document | None:
         """None where there is no such document. Raises for a server in trouble (429, 5xx): it did not say."""
         response = await self._get(url)
         if response.status_code == 429 or response.status_code >= 500:
+            self._looked(url, response)
             raise Unreachable(
                 f"{shown_url(url)} answered {response.status_code} when asked how to sign in.",
                 kind="busy",
                 next_step="Try again later.",
             )
         if response.status_code != 200:
+            self._looked(url, response)
             return None
         try:
-            return model.model_validate_json(response.content)
-        except ValidationError:
+            document = model.model_validate_json(response.content)
+        except ValidationError as error:
+            self._looked(url, response, f", but {_faults(error)}")
             return None
+        self._looked(url, response)
+        return document
+
+    def _looked(self, url: str, response: httpx2.Response, but: str = "") -> None:
+        self._looks.append(Look(url, _status(response) + but))
 
     async def _get(self, url: str) -> httpx2.Response:
         """Follows redirects inside the origin only: often a slash more or less."""
+        asked = url
         try:
             for _ in range(MAX_REDIRECTS):
                 response = await self._http.get(
@@ -239,8 +311,25 @@ class Discovery:
                     break
                 url = str(target.url)
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
-            raise explain(error, url) from error
+            explained = explain(error, url)
+            self._looks.append(
+                Look(asked, "not asked" if isinstance(explained, EgressDenied) else "no answer")
+            )
+            raise explained from error
         return response
+
+
+def named_in(challenge: str) -> str:
+    """Where a challenge says that the server's metadata is; empty where it doesn't."""
+    return extract_resource_metadata_from_www_auth(as_response(challenge)) or ""
+
+
+def nothing_at(named: str) -> BadReply:
+    return BadReply(
+        f"The server names {shown_url(named)} for its sign-in, but nothing can be read there.",
+        kind="not_mcp",
+        next_step=ANOTHER_WAY,
+    )
 
 
 def origin_of(url: str) -> str:
@@ -262,13 +351,24 @@ def _scope(challenge: str, resource: ProtectedResourceMetadata | None, metadata:
     return get_client_metadata_scopes(asked, resource, metadata, grants) or ""
 
 
-def _another_resource(resource: str) -> BadReply:
-    return BadReply(
-        f"The server's sign-in data is about another server: {shown_url(resource)}.",
-        kind="not_mcp",
-        why="A token made for that server must not be shown to this one.",
-        next_step=f"Check the Server URL. {ANOTHER_WAY}",
-    )
+def _status(response: httpx2.Response) -> str:
+    try:
+        said = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
+    except ValueError:
+        said = str(response.status_code)
+    target = response.next_request
+    return said if target is None else f"{said}, on to {shown_url(str(target.url))}"
+
+
+def _faults(error: ValidationError) -> str:
+    """Which fields, never what is in them."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "it is not JSON"
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field} is not usable" if field else "it is not an object"
 
 
 def _hidden_login(host: str) -> BadReply:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from webapp.errors import EgressDenied, Refused, Unreachable
 from webapp.upstream.egress import Allowance
 from webapp.upstream.handshake import ServerInfo
 
-Step = Literal["address", "tls", "protocol", "server", "sign_in", "tools"]
-State = Literal["ok", "note", "problem"]
+Step = Literal[
+    "address", "tls", "protocol", "server", "sign_in", "resource_metadata", "service_metadata", "registration",
+    "return_address", "token", "tools",
+]  # fmt: skip
+STEPS: tuple[Step, ...] = get_args(Step)
+# info: neither good nor bad, such as what can't be known yet.
+State = Literal["ok", "info", "note", "problem"]
+Credentials = Literal["", "accepted", "refused", "lacking", "not looked at"]
 Kind = Literal["modern", "legacy", "http_sse", "not_mcp", "unreachable", "blocked", "private", "denied"]
+LONGEST_FACT = 300
 SignIn = Literal["none", "bearer", "basic", "oauth", "oauth_late", "calls_only", "unknown"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`text` is what was seen, in one sentence. `seen` is the evidence: a URL, a status; never a secret.
+    """`text` is what was seen, in one sentence. `seen` is the evidence, a line each: a URL, a status, a field of a
+    document; never a secret.
 
     `suggestion` is a URL to try instead.
     """
@@ -50,6 +58,7 @@ class Verdict:
     `kind` is then `modern`, because whoever speaks to it next begins there.
 
     `sign_in`: `oauth_late` is OAuth that only calls ask for, `calls_only` the same for a token.
+    `credentials`: what the server thinks of those that were tried.
     """
 
     kind: Kind
@@ -61,10 +70,22 @@ class Verdict:
     oauth: dict[str, Any] = field(default_factory=dict)
     offer: Allowance | None = None
     findings: tuple[Finding, ...] = ()
+    credentials: Credentials = ""
 
     @property
     def usable(self) -> bool:
         return self.kind in ("modern", "legacy")
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By the way from the address to the tools; those of one step stay as they came."""
+    return sorted(findings, key=lambda finding: STEPS.index(finding.step))
+
+
+def fact(name: str, value: object) -> str:
+    """One line of evidence from somebody else's text: short, and one line for sure."""
+    words = " ".join(str(value).split())
+    return f"{name}: {words[:LONGEST_FACT]}{'…' if len(words) > LONGEST_FACT else ''}"
 
 
 def problem(error: Refused, *, step: Step | None = None, seen: str = "", suggestion: str = "") -> Finding:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from webapp.errors import NeedsAuthorization, UpstreamError
-from webapp.upstream import sign_in
+from webapp.upstream import documents, sign_in
 from webapp.upstream.client import Client
 from webapp.upstream.exchange import Reply, shown_url
 from webapp.upstream.findings import Kind, SignIn, Verdict, Wanted, problem
@@ -46,7 +46,11 @@ async def _tools_and_sign_in(visit: Visit, client: Client) -> tuple[int | None, 
         if error.http_status == HTTPStatus.FORBIDDEN and not error.challenge:
             visit.add(problem(error, step="sign_in", seen="tools/list → 403"))
             return None, Wanted("unknown")
-        return None, await sign_in.wanted(visit, error.http_status, error.challenge)
+        wanted = await sign_in.wanted(visit, error.http_status, error.challenge)
+        visit.say(
+            "tools", "info", "Its tools show after the sign-in.", seen=f"tools/list → {error.http_status}"
+        )
+        return None, wanted
     return count, await _sign_in_for_calls(visit, client)
 
 
@@ -80,44 +84,61 @@ async def _count_tools(visit: Visit, client: Client) -> int | None:
 async def _sign_in_for_calls(visit: Visit, client: Client) -> Wanted:
     reply = await _call_no_tool(client)
     if reply is not None and sign_in.is_wall(reply):
-        if not visit.headers:
-            visit.say("sign_in", "note", "It shows its tools to anybody, but calls need a sign-in.")
-        wanted = await sign_in.wanted(visit, reply.status, reply.challenge)
+        text = sign_in.ASKS if visit.headers else "It shows its tools to anybody, but calls need a sign-in."
+        wanted = await sign_in.wanted(visit, reply.status, reply.challenge, text)
         return wanted if visit.headers else replace(wanted, sign_in=_LATE.get(wanted.sign_in, wanted.sign_in))
     if visit.headers:
         return await _do_credentials_matter(visit, client.version)
-    wanted = await sign_in.published(visit)
-    if wanted.sign_in == "none":
-        visit.say("sign_in", "ok", "No sign-in is needed.")
-    return wanted
+    return await sign_in.offered(visit)
 
 
 async def _do_credentials_matter(visit: Visit, version: str) -> Wanted:
     """The same questions without them: only a difference shows that they work."""
-    bare = Client(visit.url, visit.http, version=version, timeout=visit.seconds)
     try:
-        refused = _is_refusal(await bare.reply_to("tools/list")) or _is_refusal(await _call_no_tool(bare))
-    except NeedsAuthorization:
-        refused = True
+        refusal = await _without_credentials(visit, version)
     except UpstreamError as error:
-        visit.say(
-            "sign_in", "note", "The server accepts these credentials.", why=f"Without them: {error.what}"
-        )
+        text = "The server accepts these credentials."
+        visit.say("token", "note", text, why=f"Without them: {error.what}")
         return Wanted("unknown")
-    finally:
-        await bare.aclose(seconds=GOODBYE_SECONDS)
-    if refused:
-        visit.say(
-            "sign_in", "ok", "The credentials work: with them the server answers, without them it refuses."
-        )
-        return Wanted(_kind_of(visit.headers))
+    # Where to sign in matters again only to those who signed in that way.
+    published = await documents.look_up(
+        visit, refusal.challenge, unusable="note", only_announced=not visit.known.issuer
+    )
+    if refusal.status:
+        seen = sign_in.evidence(refusal.status, refusal.challenge)
+        visit.say("sign_in", "ok", "Whoever asks without a sign-in is refused.", seen=seen)
+        text = "The credentials work: with them the server answers, without them it refuses."
+        visit.say("token", "ok", text)
+        visit.credentials = "accepted"
+        return Wanted(_kind_of(visit.headers), published.as_dict())
+    visit.credentials = "not looked at"
     visit.say(
-        "sign_in",
+        "token",
         "note",
         "The server answers the same with and without these credentials.",
         why="It needs none, or looks at them only when a tool runs.",
     )
-    return Wanted("none")
+    return Wanted("none", published.as_dict())
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    status: int = 0
+    challenge: str = ""
+
+
+async def _without_credentials(visit: Visit, version: str) -> _Refusal:
+    """A status of 0 where nothing is refused. Raises UpstreamError where there is no telling."""
+    bare = Client(visit.url, visit.http, version=version, timeout=visit.seconds)
+    try:
+        for reply in (await bare.reply_to("tools/list"), await _call_no_tool(bare)):
+            if reply is not None and reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                return _Refusal(reply.status, reply.challenge)
+        return _Refusal()
+    except NeedsAuthorization as error:
+        return _Refusal(error.http_status, error.challenge)
+    finally:
+        await bare.aclose(seconds=GOODBYE_SECONDS)
 
 
 async def _call_no_tool(client: Client) -> Reply | None:
@@ -126,10 +147,6 @@ async def _call_no_tool(client: Client) -> Reply | None:
         return await client.reply_to("tools/call", {"name": NO_SUCH_TOOL, "arguments": {}})
     except UpstreamError:
         return None
-
-
-def _is_refusal(reply: Reply | None) -> bool:
-    return reply is not None and reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 def _kind_of(headers: Mapping[str, str]) -> SignIn:

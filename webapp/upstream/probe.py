@@ -16,9 +16,9 @@ from webapp.upstream.exchange import Exchange, Reply, result_of, shown_url
 from webapp.upstream.findings import Finding, Report, Verdict, problem
 from webapp.upstream.inside import GOODBYE_SECONDS, look_inside
 from webapp.upstream.sign_in import walled
-from webapp.upstream.visit import Visit
+from webapp.upstream.visit import Known, Visit
 
-__all__ = ["Finding", "Verdict", "probe"]
+__all__ = ["Finding", "Known", "Verdict", "probe"]
 
 MAX_MOVES = 4
 
@@ -30,6 +30,7 @@ async def probe(
     egress: Egress,
     *,
     headers: Mapping[str, str] | None = None,
+    known: Known | None = None,
     report: Report = lambda finding: None,
     step_seconds: float = 5,
     total_seconds: float = 15,
@@ -39,13 +40,13 @@ async def probe(
     It asks for the version and the tools, and calls a tool that can't exist: nothing changes on the server.
     """
     async with egress.http(total_seconds=step_seconds) as http:
-        visit = Visit(url.strip(), egress, http, dict(headers or {}), step_seconds, report)
+        visit = Visit(url.strip(), egress, http, dict(headers or {}), step_seconds, report, known or Known())
         try:
             async with asyncio.timeout(total_seconds - min(2 * GOODBYE_SECONDS, total_seconds / 2)):
                 verdict = await _look(visit)
         except TimeoutError:
             verdict = _out_of_time(visit, total_seconds)
-    return replace(verdict, url=visit.url, findings=tuple(visit.findings))
+    return replace(verdict, url=visit.url, findings=tuple(visit.findings), credentials=visit.credentials)
 
 
 async def _look(visit: Visit) -> Verdict:

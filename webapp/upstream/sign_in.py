@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from webapp.errors import EgressDenied, Unreachable, UpstreamError
-from webapp.upstream.discovery import ANOTHER_WAY, SignInService
-from webapp.upstream.egress import Allowance, private_offer
+from mcp.client.auth.utils import extract_field_from_www_auth
+
+from webapp.errors import Unreachable
+from webapp.upstream import documents
+from webapp.upstream.discovery import as_response, named_in
 from webapp.upstream.exchange import Reply, shown_url
-from webapp.upstream.findings import Finding, Verdict, Wanted, problem
+from webapp.upstream.findings import Verdict, Wanted, fact
 from webapp.upstream.visit import Visit
 
+ASKS = "The server asks for a sign-in."
 PASTE_TOKEN = "Paste a token or an API key of the vendor, or give the header the vendor's manual names."
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9_-]*)(?=\s+[^=\s,]|\s*(?:,|$))")
 
@@ -23,8 +26,10 @@ async def walled(visit: Visit, reply: Reply) -> Verdict | None:
     if not is_wall(reply):
         return None
     text = "There is a server, but what it speaks shows only after the sign-in."
-    visit.say("protocol", "note", text, seen=reply.status_words)
-    return visit.verdict("modern", await wanted(visit, reply.status, reply.challenge))
+    visit.say("protocol", "info", text, seen=reply.status_words)
+    verdict = visit.verdict("modern", await wanted(visit, reply.status, reply.challenge))
+    visit.say("tools", "info", "Its tools show after the sign-in.")
+    return verdict
 
 
 def is_wall(reply: Reply) -> bool:
@@ -33,20 +38,54 @@ def is_wall(reply: Reply) -> bool:
     return reply.status == HTTPStatus.UNAUTHORIZED
 
 
-async def wanted(visit: Visit, status: int, challenge: str) -> Wanted:
-    """What a 401, or a 403 with a challenge, asks for."""
+async def wanted(visit: Visit, status: int, challenge: str, text: str = ASKS) -> Wanted:
+    """What a 401, or a 403 with a challenge, asks for. `text` says which question it answered."""
+    visit.say("sign_in", "info", text, seen=evidence(status, challenge))
     if visit.headers:
-        _say_refused(visit, status)
-    try:
-        service = await visit.discovery.sign_in_service(visit.url, challenge)
-    except UpstreamError as error:
-        offer = await _own_service(visit, error)
-        visit.add(_unusable(error, offer is not None))
-        announced = "resource_metadata" in challenge or not isinstance(error, Unreachable)
-        return Wanted("oauth" if announced else "unknown", offer=offer)
-    if service is not None:
-        _say_service(visit, service)
-        return Wanted("oauth", service.as_dict())
+        _say_refused(visit, status, challenge)
+    published = await documents.look_up(visit, challenge)
+    if published.error is not None:
+        announced = "resource_metadata" in challenge or not isinstance(published.error, Unreachable)
+        return Wanted("oauth" if announced else "unknown", offer=published.offer)
+    if published.service is not None:
+        return Wanted("oauth", published.as_dict())
+    return _without_oauth(visit, status, challenge)
+
+
+async def offered(visit: Visit) -> Wanted:
+    """Some servers look at the token only inside a tool. What they publish gives them away."""
+    published = await documents.look_up(visit, "", unusable="note", only_announced=True)
+    if published.error is not None:
+        text = "What the server publishes about a sign-in could not be read, but it answers without one."
+        visit.say("sign_in", "note", text, why=published.error.what)
+        return Wanted("none")
+    if published.service is None:
+        seen = "\n".join(look.words for look in published.looks)
+        visit.say("sign_in", "ok", "No sign-in is needed.", seen=seen)
+        return Wanted("none")
+    visit.say(
+        "sign_in",
+        "note",
+        "The server answers without a sign-in, but offers one; some of its tools may need it.",
+        next_step="Sign in now, or later when a tool asks for it.",
+    )
+    return Wanted("oauth_late", published.as_dict())
+
+
+def evidence(status: int, challenge: str) -> str:
+    """The parts of a challenge that tell something; never its free text, which may repeat a token."""
+    lines = [f"HTTP {status}"]
+    if schemes := _SCHEME.findall(challenge):
+        lines.append(fact("WWW-Authenticate", ", ".join(schemes)))
+    if named := named_in(challenge):
+        lines.append(fact("resource_metadata", shown_url(named)))
+    for name in ("scope", "error"):
+        if (value := extract_field_from_www_auth(as_response(challenge), name)) is not None:
+            lines.append(fact(name, value))
+    return "\n".join(lines)
+
+
+def _without_oauth(visit: Visit, status: int, challenge: str) -> Wanted:
     schemes = {scheme.lower() for scheme in _SCHEME.findall(challenge)}
     if "basic" in schemes and "bearer" not in schemes:
         text = "The server wants a user name and a password."
@@ -65,31 +104,22 @@ async def wanted(visit: Visit, status: int, challenge: str) -> Wanted:
     return Wanted("bearer")
 
 
-async def published(visit: Visit) -> Wanted:
-    """Some servers look at the token only inside a tool. What they publish gives them away."""
-    try:
-        if await visit.discovery.resource_metadata(visit.url) is None:
-            return Wanted("none")
-        service = await visit.discovery.sign_in_service(visit.url)
-    except UpstreamError as error:
-        text = "What the server publishes about a sign-in could not be read, but it answers without one."
-        visit.say("sign_in", "note", text, why=error.what)
-        return Wanted("none")
-    if service is None:
-        return Wanted("none")
+def _say_refused(visit: Visit, status: int, challenge: str) -> None:
+    error = extract_field_from_www_auth(as_response(challenge), "error")
+    if status == HTTPStatus.FORBIDDEN and error == "insufficient_scope":
+        visit.credentials = "lacking"
+        visit.say(
+            "token",
+            "problem",
+            "The server knows these credentials, but they lack a permission.",
+            why="Somebody allowed less than the server asks for.",
+            next_step="Sign in with more access, or get a token with that permission.",
+            seen=evidence(status, challenge),
+        )
+        return
+    visit.credentials = "refused"
     visit.say(
-        "sign_in",
-        "note",
-        "The server answers without a sign-in, but offers one; some of its tools may need it.",
-        next_step="Sign in now, or later when a tool asks for it.",
-    )
-    _say_service(visit, service)
-    return Wanted("oauth_late", service.as_dict())
-
-
-def _say_refused(visit: Visit, status: int) -> None:
-    visit.say(
-        "sign_in",
+        "token",
         "problem",
         "The server does not accept these credentials.",
         why="They may be mistyped, expired, or meant for another header.",
@@ -114,70 +144,3 @@ def _blocked(visit: Visit, reply: Reply) -> Verdict:
         seen=reply.status_words,
     )
     return visit.verdict("blocked")
-
-
-def _say_service(visit: Visit, service: SignInService) -> None:
-    seen = shown_url(service.issuer)
-    visit.say("sign_in", "ok", f"You sign in at {service.host} (OAuth).", seen=seen)
-    if not service.pkce:
-        visit.say(
-            "sign_in",
-            "problem",
-            "The sign-in service does not offer PKCE (S256).",
-            why="Without it a stolen sign-in code is of use to others, so the MCP standard says to stop.",
-            next_step="Ask the vendor, or use an API token instead.",
-            seen=seen,
-        )
-    visit.add(_registration(service))
-
-
-def _registration(service: SignInService) -> Finding:
-    if service.registration == "cimd":
-        or_else = "; where that can't be, Gatehouse registers itself" if service.registers_clients else ""
-        return Finding(
-            "sign_in", "ok", f"Gatehouse introduces itself there with a document of its own{or_else}."
-        )
-    if service.registration == "dcr":
-        return Finding("sign_in", "ok", "Gatehouse registers itself there; nothing to prepare.")
-    return Finding(
-        "sign_in",
-        "note",
-        "The sign-in service wants a client id, as it knows no automatic registration.",
-        next_step=f"Create an app at {service.host} with our return address, then enter its id and secret.",
-    )
-
-
-async def _own_service(visit: Visit, error: UpstreamError) -> Allowance | None:
-    """A server in the own network may have its sign-in service there too. One from outside is offered no way in."""
-    if not isinstance(error, EgressDenied) or not visit.egress.has_exceptions:
-        return None
-    if error.kind != "scheme":
-        return private_offer(error, cleartext=False)
-    try:
-        await visit.egress.addresses(error.host, error.port, visit.seconds)
-    except EgressDenied as refused:
-        return private_offer(refused, cleartext=True)
-    except Unreachable:
-        return None
-    return None  # a public place, which http:// is never good enough for
-
-
-def _unusable(error: UpstreamError, offered: bool) -> Finding:
-    if not isinstance(error, EgressDenied):
-        return problem(error, step="sign_in")
-    if offered:
-        return Finding(
-            "sign_in",
-            "problem",
-            f"The server’s sign-in service is in your own network too. {error.what}",
-            next_step="If it is yours, allow exactly this address.",
-            seen=error.address or error.host,
-        )
-    return Finding(
-        "sign_in",
-        "problem",
-        f"The server's sign-in data points to a place where Gatehouse does not go. {error.what}",
-        why="A server must not be able to send us into your network, or into other people's.",
-        next_step=ANOTHER_WAY,
-        seen=error.address or error.host,
-    )
