@@ -47,7 +47,6 @@ const oidc = new Provider(issuer.href.replace(/\/$/, ""), {
     introspection: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      defaultResource: (_, __, oneOf) => oneOf,
       useGrantedResource: () => true,
       getResourceServerInfo: (_, indicator) => {
         if (indicator !== resource.href) throw new errors.InvalidTarget();
@@ -72,14 +71,14 @@ async function introspect(token) {
   const body = new URLSearchParams({ token });
   const answer = await fetch(`${oidc.issuer}/token/introspection`, { method: "POST", headers: { authorization }, body });
   const claims = await answer.json();
-  if (!claims.active) throw new InvalidTokenError("Unknown or expired");
+  if (!claims.active || !claims.aud) throw new InvalidTokenError("Unknown, expired or for no resource");
   return claims;
 }
 
 const verifier = {
   async verifyAccessToken(token) {
     const { client_id: clientId, scope, aud, exp: expiresAt, sub: subject } = await (byHand ? readJwt : introspect)(token);
-    return { token, clientId, scopes: scope.split(" "), resource: new URL(aud), expiresAt, extra: { subject } };
+    return { token, clientId, scopes: (scope ?? "").split(" "), resource: new URL(aud), expiresAt, extra: { subject } };
   },
 };
 
