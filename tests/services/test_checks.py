@@ -90,7 +90,7 @@ def test_a_web_page_is_named_as_one(servers: Farm, draft: Integration) -> None:
 
 def test_a_check_whose_worker_died_reads_as_stopped(draft: Integration) -> None:
     with writing():
-        Check.insert(integration=draft, started_at=now() - timedelta(seconds=31)).execute()
+        Check.insert(integration=draft, started_at=now() - checks.DEAD_AFTER - timedelta(seconds=1)).execute()
     assert checks.progress(draft).state == "stopped"
 
 

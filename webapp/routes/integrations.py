@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from webapp.builtin import BUILTINS
 from webapp.errors import InvalidInput, UpstreamError
 from webapp.routes.guards import allow, current_actor, settings
+from webapp.routes.oauth import came_by
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.tools import row, wanted
 from webapp.services import checks, connections, forecast, health, integrations, practice, sync, tools
@@ -43,7 +44,7 @@ def index() -> ResponseReturnValue:
 @allow("admin")
 def add_practice() -> ResponseReturnValue:
     draft = practice.add(settings().practice_url, request.form.get("door", "open"), current_actor())
-    checks.start(draft, current_actor())
+    checks.start(draft, current_actor(), came_by=came_by())
     return leave_for(url_for("wizard.show", name=draft.name, step="check"))
 
 
@@ -154,7 +155,7 @@ def check(name: str) -> ResponseReturnValue:
 @bp.post("/<name>/check")
 @allow("technician")
 def start_check(name: str) -> ResponseReturnValue:
-    checks.start(integrations.find_server(name), current_actor())
+    checks.start(integrations.find_server(name), current_actor(), came_by=came_by())
     return fragment("integrations/_check.html", otherwise=url_for(".check", name=name), **_checked(name))
 
 

@@ -251,7 +251,7 @@ def finish(name: str) -> ResponseReturnValue:
 
 
 def _to_check(integration: Integration, notes: tuple[str, ...] = ()) -> ResponseReturnValue:
-    checks.start(integration, current_actor())
+    checks.start(integration, current_actor(), came_by=oauth.came_by())
     if not is_htmx():
         for note in notes:
             flash(note)

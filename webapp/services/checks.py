@@ -1,28 +1,34 @@
-"""The wizard's check of one server: run in the background, written down finding by finding."""
+"""The check of one server, new or connected: run in the background, written down finding by finding."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from webapp.errors import Stale
-from webapp.services import connections
+from webapp.services import connections, doctor, remedies, reports, stored, tokens
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.egress import egress_for
+from webapp.services.stored import Stored
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Check, Integration, database
 from webapp.upstream.client import ServerInfo
 from webapp.upstream.egress import Allowance
+from webapp.upstream.findings import in_order
 from webapp.upstream.probe import Finding, Verdict, probe
 
-# A probe takes 15 seconds at most; what is silent for longer has died with its worker.
-DEAD_AFTER = timedelta(seconds=30)
+# A probe takes 15 seconds at most, and a token may be renewed before it; what is silent for longer has died with
+# its worker.
+DEAD_AFTER = timedelta(seconds=60)
+# With a renewed token everything is looked at once more, if that will still be done in time.
+SECONDS_LEFT_FOR_ANOTHER = 15.0
 LOOK_SECONDS = 0.5
 OVER = "This check was cancelled, or a newer one began."
 log = logging.getLogger(__name__)
@@ -30,12 +36,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a check is. `state`: none, running, stopped, cancelled or finished (then with a verdict)."""
+    """How far a check is. `state`: none, running, stopped, cancelled or finished (then with a verdict).
+
+    `report` is all of it as plain text; `ways_out` see `remedies`.
+    """
 
     state: str
     findings: list[Finding] = field(default_factory=list)
     verdict: Verdict | None = None
     started_at: datetime | None = None
+    report: str = ""
+    ways_out: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -46,25 +57,30 @@ def progress(integration: Integration) -> Progress:
     row = Check.get_or_none(Check.integration == integration)
     if row is None:
         return Progress("none")
-    findings = [Finding(**finding) for finding in row.findings]
-    if row.verdict is not None:
-        return Progress("finished", findings, _verdict(row.verdict), row.started_at)
-    if row.finished_at is not None:
-        return Progress("cancelled", findings, None, row.started_at)
-    state = "stopped" if row.started_at + DEAD_AFTER < now() else "running"
-    return Progress(state, findings, None, row.started_at)
+    findings = in_order(Finding(**finding) for finding in row.findings)
+    state = _state(row)
+    verdict = _verdict(row.verdict) if row.verdict is not None else None
+    if state == "running":
+        return Progress(state, findings, verdict, row.started_at)
+    report = reports.as_text(integration.url, row.started_at, findings)
+    connection = connections.of(integration)
+    ways_out = remedies.fitting(
+        findings, connection.kind if connection else "", draft=integration.state == "draft"
+    )
+    return Progress(state, findings, verdict, row.started_at, report, ways_out)
 
 
-def start(integration: Integration, actor: Actor) -> None:
-    """Begin in a thread of its own; read on with `progress`."""
+def start(integration: Integration, actor: Actor, *, came_by: str = "") -> None:
+    """Begin in a thread of its own; read on with `progress`. `came_by`: see `identity.return_address`."""
     needs(actor, "technician")
     started = _begin(integration)
-    threading.Thread(target=_in_background, args=(integration, started), name="check", daemon=True).start()
+    arguments = (integration, started, came_by)
+    threading.Thread(target=_in_background, args=arguments, name="check", daemon=True).start()
 
 
-def run(integration: Integration) -> Verdict:
+def run(integration: Integration, *, came_by: str = "") -> Verdict:
     """The same, waiting for the verdict."""
-    return _run(integration, _begin(integration))
+    return _run(integration, _begin(integration), came_by)
 
 
 def cancel(integration: Integration, actor: Actor) -> None:
@@ -90,10 +106,18 @@ def _begin(integration: Integration) -> datetime:
     return started
 
 
-def _in_background(integration: Integration, started: datetime) -> None:
+def _state(row: Check) -> str:
+    if row.verdict is not None:
+        return "finished"
+    if row.finished_at is not None:
+        return "cancelled"
+    return "stopped" if row.started_at + DEAD_AFTER < now() else "running"
+
+
+def _in_background(integration: Integration, started: datetime, came_by: str) -> None:
     with database.connection_context():
         try:
-            _run(integration, started)
+            _run(integration, started, came_by)
         except Stale as stale:
             log.info("check of %s: %s", integration.name, stale.what)
         except Exception:  # the page must not wait for a check that is over
@@ -101,9 +125,33 @@ def _in_background(integration: Integration, started: datetime) -> None:
             _give_up(integration, started)
 
 
-def _run(integration: Integration, started: datetime) -> Verdict:
-    egress = egress_for(integration)
-    headers = connections.credentials_for(integration).headers
+def _run(integration: Integration, started: datetime, came_by: str) -> Verdict:
+    began = time.monotonic()
+    kept = stored.present(integration)
+    verdict = _probed(kept, started)
+    in_time = time.monotonic() - began < SECONDS_LEFT_FOR_ANOTHER
+    if verdict.credentials == "refused" and kept.version and in_time:
+        kept, verdict = _renewed(kept, verdict, started)
+    own = doctor.own_findings(kept, verdict, came_by)
+    verdict = replace(verdict, findings=tuple(in_order([*verdict.findings, *own])))
+    _conclude(integration, started, verdict)
+    return verdict
+
+
+def _renewed(kept: Stored, verdict: Verdict, started: datetime) -> tuple[Stored, Verdict]:
+    """The server refuses the token: as calls do, once more with a new one, if there is one."""
+    renewed = stored.present(kept.integration, refused=kept.version)
+    if renewed.trouble is not None:
+        return renewed, verdict
+    verdict = _probed(renewed, started)
+    if verdict.credentials == "refused":
+        tokens.refused_anew(kept.integration.id, renewed.version)
+    return renewed, verdict
+
+
+def _probed(kept: Stored, started: datetime) -> Verdict:
+    integration = kept.integration
+    egress, known = egress_for(integration), doctor.known(integration)
     findings: list[Finding] = []
 
     def note(finding: Finding) -> None:
@@ -111,7 +159,9 @@ def _run(integration: Integration, started: datetime) -> Verdict:
         _write(integration, started, findings=[asdict(one) for one in findings])
 
     async def probing() -> Verdict:
-        work = asyncio.ensure_future(probe(integration.url, egress, headers=headers, report=note))
+        work = asyncio.ensure_future(
+            probe(integration.url, egress, headers=kept.headers, known=known, report=note)
+        )
         while not (await asyncio.wait({work}, timeout=LOOK_SECONDS))[0]:
             if not _wanted(integration, started):
                 work.cancel()
@@ -119,9 +169,7 @@ def _run(integration: Integration, started: datetime) -> Verdict:
                 raise Stale(OVER)
         return work.result()
 
-    verdict = asyncio.run(probing())
-    _conclude(integration, started, verdict)
-    return verdict
+    return asyncio.run(probing())
 
 
 def _conclude(integration: Integration, started: datetime, verdict: Verdict) -> None:

@@ -118,12 +118,17 @@ def _say_refused(visit: Visit, status: int, challenge: str) -> None:
         )
         return
     visit.credentials = "refused"
+    in_browser = bool(visit.known.issuer)
     visit.say(
         "token",
         "problem",
         "The server does not accept these credentials.",
-        why="They may be mistyped, expired, or meant for another header.",
-        next_step="Enter them again, or get new ones from the vendor.",
+        why="The sign-in may have been revoked there, or the server changed its sign-in service."
+        if in_browser
+        else "They may be mistyped, expired, or meant for another header.",
+        next_step="Press Reconnect and sign in again."
+        if in_browser
+        else "Enter them again, or get new ones from the vendor.",
         seen=f"HTTP {status}",
     )
 
