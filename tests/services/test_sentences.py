@@ -14,7 +14,9 @@ from webapp.services import sentences
 from webapp.store.models import Entry
 
 ROOT = Path(__file__).parents[2]
-ACTION = re.compile(r"(agent|approval|backup|connection|integration|key|policy|session|sign_in|tool|user)\.[a-z_]+")
+ACTION = re.compile(
+    r"(agent|approval|backup|connection|integration|key|policy|session|sign_in|tool|user)\.[a-z_]+"
+)
 DECISIONS = {"approval.approve", "approval.deny"}  # written as approval.{decision}
 
 
