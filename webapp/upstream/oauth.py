@@ -126,9 +126,14 @@ class SignInDesk:
         """RFC 7009, the refresh token first. False where the service offers no revocation."""
         if self._metadata.revocation_endpoint is None:
             return False
-        for hint, token in (("refresh_token", tokens.refresh), ("access_token", tokens.access)):
-            if token:
-                await self._revoke(token, hint)
+        if tokens.refresh:
+            await self._revoke(tokens.refresh, "refresh_token")
+        try:
+            await self._revoke(tokens.access, "access_token")
+        except UpstreamError:
+            # Some can't take an access token back (RFC 7009 §2.2.1): it ends soon, and nothing renews it.
+            if not tokens.refresh:
+                raise
         return True
 
     async def _revoke(self, token: str, hint: str) -> None:
@@ -212,13 +217,14 @@ def client_metadata(
 ) -> OAuthClientMetadata:
     """What we say of ourselves. With the service's `metadata`, in a way of signing in that it knows."""
     known = (metadata.token_endpoint_auth_methods_supported if metadata else ["none"]) or [AUTH_METHODS[0]]
+    # In the service's order: what it names first works best there.
     on_this_machine = urlsplit(redirect_uri).hostname in ("localhost", "127.0.0.1", "::1")
     return OAuthClientMetadata.model_validate({
         "client_name": name,
         "client_uri": uri or None,
         "redirect_uris": [redirect_uri],
         "grant_types": GRANT_TYPES,
-        "token_endpoint_auth_method": next((method for method in AUTH_METHODS if method in known), "none"),
+        "token_endpoint_auth_method": next((method for method in known if method in AUTH_METHODS), "none"),
         "application_type": "native" if on_this_machine else "web",
         "scope": scope or None,
     })  # fmt: skip
@@ -229,7 +235,7 @@ def usual_auth_method(metadata: OAuthMetadata, secret: str) -> str:
     if not secret:
         return "none"
     known = metadata.token_endpoint_auth_methods_supported or [AUTH_METHODS[0]]
-    return next((method for method in AUTH_METHODS[:2] if method in known), AUTH_METHODS[0])
+    return next((method for method in known if method in AUTH_METHODS[:2]), AUTH_METHODS[0])
 
 
 def account_in(answer: Mapping[str, Any]) -> str:
