@@ -57,6 +57,7 @@ class Lines:
         arguments: dict[str, Any],
         *,
         meta: dict[str, Any] | None = None,
+        another_round: dict[str, Any] | None = None,
         capabilities: dict[str, Any] | None = None,
         on_progress: Progress | None = None,
     ) -> dict[str, Any]:
@@ -69,8 +70,8 @@ class Lines:
 
         async def ask() -> dict[str, Any]:
             return await line.client.call_tool(
-                tool.name, arguments, meta=meta, on_progress=on_progress, capabilities=capabilities,
-                timeout=self._seconds,
+                tool.name, arguments, meta=meta, another_round=another_round, on_progress=on_progress,
+                capabilities=capabilities, timeout=self._seconds,
             )  # fmt: skip
 
         try:

@@ -23,8 +23,11 @@ __all__ = ["HANDSHAKE", "MODERN", "Client", "ProgressHandler", "ServerInfo"]
 
 # Gets the `params` of each notifications/progress; the `progressToken` in it is ours.
 ProgressHandler = Callable[[dict[str, Any]], Awaitable[None]]
+# Gets method and params of a request that a server of the old era makes of us; None: we don't do that.
+RequestHandler = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 GOODBYE_SECONDS = 2.0
+LISTEN_SECONDS = 3600.0
 _NOT_UNDERSTOOD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _MODERN_REFUSALS = frozenset(
     {HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY, METHOD_NOT_FOUND, INVALID_PARAMS}
@@ -56,7 +59,9 @@ class Client:
         version: str | None = None,
         timeout: float = 60.0,
         on_tools_changed: Callable[[], None] | None = None,
+        on_request: RequestHandler | None = None,
     ) -> None:
+        """Who gives `on_request` answers elicitations; a server is told so."""
         self._exchange = Exchange(url, http, headers or {})
         self._expected = version
         self._assumed = version == MODERN
@@ -64,6 +69,7 @@ class Client:
         self._handshake: asyncio.Task[Session] | None = None
         self._timeout = timeout
         self._on_tools_changed = on_tools_changed
+        self._on_request = on_request
         self._numbers = itertools.count(1)
         self._header_maps: dict[str, HeaderMap] = {}
         self._errands: set[asyncio.Task[Any]] = set()
@@ -115,11 +121,13 @@ class Client:
         arguments: Mapping[str, Any],
         *,
         meta: Mapping[str, Any] | None = None,
+        another_round: Mapping[str, Any] | None = None,
         on_progress: ProgressHandler | None = None,
         capabilities: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        params: dict[str, Any] = {"name": name, "arguments": arguments}
+        """`another_round` answers an `input_required` result (2026-07-28): inputResponses, and requestState if any."""
+        params: dict[str, Any] = {"name": name, "arguments": arguments, **(another_round or {})}
         if meta:
             params["_meta"] = meta
         return await self.request(
@@ -143,6 +151,19 @@ class Client:
         self._header_maps.pop(name, None)
         if find_invalid_x_mcp_header(input_schema) is None and (found := x_mcp_header_map(input_schema)):
             self._header_maps[name] = found
+
+    async def listen(self, *, seconds: float = LISTEN_SECONDS) -> None:
+        """The server's own stream, until it ends: what it says or asks outside our calls. The old era only; a server
+        need not have one."""
+        session = self._session or await self._shake_hands()
+        if session.modern:
+            return
+
+        async def heard(incoming: dict[str, Any]) -> None:
+            await self._hear(incoming, None, session)
+
+        headers = envelope.headers_for(session.version, session.id)
+        await self._exchange.listen(headers, heard, seconds=seconds)
 
     async def aclose(self, *, seconds: float = GOODBYE_SECONDS) -> None:
         """Ends the session, best effort. The HTTP client stays open: it is not ours."""
@@ -227,26 +248,29 @@ class Client:
             message, headers, seconds=ask.seconds, on_message=heard, resumable=not session.modern
         )
 
-    async def _hear(self, incoming: dict[str, Any], ask: _Ask, session: Session) -> None:
+    async def _hear(self, incoming: dict[str, Any], ask: _Ask | None, session: Session) -> None:
         if "id" in incoming:
-            await self._refuse(incoming, session)
-        elif incoming["method"] == "notifications/progress" and ask.on_progress is not None:
+            await self._oblige(incoming, session)
+        elif incoming["method"] == "notifications/progress" and ask is not None and ask.on_progress:
             params = incoming.get("params")
             if isinstance(params, dict) and params.get("progressToken") == ask.number:
                 await ask.on_progress(params)
         elif incoming["method"] == "notifications/tools/list_changed" and self._on_tools_changed is not None:
             self._on_tools_changed()
 
-    async def _refuse(self, incoming: dict[str, Any], session: Session) -> None:
-        """We told the server that we can do nothing for it, so only `ping` gets a kind answer."""
+    async def _oblige(self, incoming: dict[str, Any], session: Session) -> None:
+        """What we have not offered gets a plain no, and servers of the modern era may not ask in this way."""
         if session.modern:
             return
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": incoming["id"]}
-        if incoming["method"] == "ping":
-            answer["result"] = {}
-        else:
-            answer["error"] = {"code": METHOD_NOT_FOUND, "message": "This client does not do that."}
-        await self._tell(answer, session)
+        method, params = incoming["method"], incoming.get("params")
+        result: dict[str, Any] | None = {} if method == "ping" else None
+        if result is None and self._on_request is not None:
+            result = await self._on_request(method, params if isinstance(params, dict) else {})
+        said = {"error": {"code": METHOD_NOT_FOUND, "message": "This client does not do that."}}
+        await self._tell(
+            {"jsonrpc": "2.0", "id": incoming["id"]} | (said if result is None else {"result": result}),
+            session,
+        )
 
     async def _tell(self, message: dict[str, Any], session: Session) -> None:
         """What gets lost here the server misses, not us: the call it belongs to goes on."""
@@ -280,7 +304,8 @@ class Client:
     async def _negotiate(self) -> Session:
         try:
             async with asyncio.timeout(self._timeout):
-                session = await handshake.negotiate(self._exchange, self._timeout, self._expected)
+                offered: dict[str, Any] = {"elicitation": {}} if self._on_request else {}
+                session = await handshake.negotiate(self._exchange, self._timeout, self._expected, offered)
         except Unreachable as error:
             # `sent` speaks of the calls that wait, and none of them has left.
             error.sent = False

@@ -21,6 +21,7 @@ from webapp.upstream.failures import explain
 
 MAX_RESUMES = 3
 CONNECT_SECONDS = 5.0
+NO_REQUEST = -1  # an id that nobody can answer
 _SNIPPET = 2000
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -124,6 +125,17 @@ class Exchange:
         with self._in_words():
             async with self._open("DELETE", headers, seconds):
                 pass
+
+    async def listen(
+        self, headers: Mapping[str, str], on_message: sse.MessageHandler, *, seconds: float
+    ) -> None:
+        """The messages of a GET's event stream; returns when it ends, or at once where there is none."""
+        wanted = {**headers, "accept": EVENT_STREAM}
+        wanted.pop("content-type", None)
+        with self._in_words():
+            async with self._open("GET", wanted, seconds) as response:
+                if response.status_code == HTTPStatus.OK and is_event_stream(response):
+                    await sse.Reader(NO_REQUEST, on_message).answer(response)
 
     @asynccontextmanager
     async def stream(self, seconds: float) -> AsyncIterator[httpx2.Response]:

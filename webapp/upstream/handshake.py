@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,22 +51,32 @@ class Session:
         return self.info.version == MODERN
 
 
-async def negotiate(exchange: Exchange, seconds: float, expected: str | None = None) -> Session:
-    """`expected` is the version found last time; a server known to want a handshake gets it at once."""
+async def negotiate(
+    exchange: Exchange,
+    seconds: float,
+    expected: str | None = None,
+    capabilities: Mapping[str, Any] | None = None,
+) -> Session:
+    """`expected` is the version found last time; a server known to want a handshake gets it at once.
+
+    `capabilities` are ours, told once to a server of the old era.
+    """
     if expected in HANDSHAKE:
         try:
-            return await agree(exchange, await ask_initialize(exchange, seconds), seconds)
+            return await agree(exchange, await ask_initialize(exchange, seconds, capabilities), seconds)
         except (BadReply, RpcError):
-            return await _from_the_top(exchange, seconds)
-    return await _from_the_top(exchange, seconds)
+            return await _from_the_top(exchange, seconds, capabilities)
+    return await _from_the_top(exchange, seconds, capabilities)
 
 
-async def _from_the_top(exchange: Exchange, seconds: float) -> Session:
+async def _from_the_top(
+    exchange: Exchange, seconds: float, capabilities: Mapping[str, Any] | None
+) -> Session:
     modern = await discover(exchange, seconds)
     if isinstance(modern, Session):
         return modern
     try:
-        return await agree(exchange, await ask_initialize(exchange, seconds), seconds)
+        return await agree(exchange, await ask_initialize(exchange, seconds, capabilities), seconds)
     except BadReply:
         # A server that knows only the new era says best itself why it would not talk.
         if error_code(modern) in _ERRORS_OF_THE_MODERN_ERA:
@@ -97,8 +108,12 @@ async def ask_discover(exchange: Exchange, seconds: float) -> Reply:
     return await exchange.ask(message, headers, seconds=seconds)
 
 
-async def ask_initialize(exchange: Exchange, seconds: float) -> Reply:
-    params = {"protocolVersion": HANDSHAKE[0], "capabilities": {}, "clientInfo": CLIENT_INFO}
+async def ask_initialize(
+    exchange: Exchange, seconds: float, capabilities: Mapping[str, Any] | None = None
+) -> Reply:
+    params = {
+        "protocolVersion": HANDSHAKE[0], "capabilities": dict(capabilities or {}), "clientInfo": CLIENT_INFO,
+    }  # fmt: skip
     message, headers = envelope.request(0, "initialize", params, version="")
     return await exchange.ask(message, headers, seconds=seconds)
 
