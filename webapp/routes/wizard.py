@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
-from flask import Blueprint, flash, make_response, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Stale, UpstreamError
-from webapp.routes import oauth
-from webapp.routes.guards import allow, current_actor, settings
-from webapp.routes.replies import fragment, is_htmx, leave_for, page
-from webapp.routes.tools import row
+from webapp.routes import oauth, steps
+from webapp.routes.guards import allow, current_actor
+from webapp.routes.replies import is_htmx, leave_for
 from webapp.services import (
     addresses,
     checks,
@@ -20,24 +19,15 @@ from webapp.services import (
     headers,
     identity,
     integrations,
-    policies,
     registrations,
     sign_ins,
     sync,
-    tools,
 )  # fmt: skip
-from webapp.services.tools import Wanted
-from webapp.store.models import Connection, Grant, Integration
-from webapp.upstream.discovery import origin_of
-from webapp.upstream.probe import Verdict
+from webapp.store.models import Integration
 
 bp = Blueprint("wizard", __name__, url_prefix="/settings/integrations")
 
-STEPS = {"address": "Address", "check": "Check", "sign-in": "Sign in", "tools": "Tools", "done": "Done"}
-HEADER_ROWS = 3
 MOST_HEADER_ROWS = 10
-WAYS = ("oauth", "client", "bearer", "header", "basic")
-IN_BROWSER = ("oauth", "oauth_late")
 
 
 # --- step 1
@@ -46,7 +36,7 @@ IN_BROWSER = ("oauth", "oauth_late")
 @bp.get("/new")
 @allow("admin")
 def new() -> ResponseReturnValue:
-    return _page("address", None)
+    return steps.show_page("address", None)
 
 
 @bp.post("/new")
@@ -56,7 +46,7 @@ def create() -> ResponseReturnValue:
     try:
         draft = integrations.add_server(url, current_actor(), name=name or None)
     except InvalidInput as error:
-        return _again("address", None, error, url=url, name=name)
+        return steps.again("address", None, error, url=url, name=name)
     return _to_check(draft, addresses.typed(url).notes)
 
 
@@ -68,7 +58,7 @@ def change_address(name: str) -> ResponseReturnValue:
     try:
         draft = integrations.change_draft(draft, url, wanted_name, current_actor())
     except InvalidInput as error:
-        return _again("address", draft, error, url=url, name=wanted_name)
+        return steps.again("address", draft, error, url=url, name=wanted_name)
     return _to_check(draft, addresses.typed(url).notes)
 
 
@@ -86,11 +76,11 @@ def resume(name: str) -> ResponseReturnValue:
 @allow("admin")
 def show(name: str, step: str) -> ResponseReturnValue:
     integration = integrations.find_server(name)
-    if step not in STEPS:
+    if step not in steps.STEPS:
         raise NotFound("There is no such step.", next_step="Go back to Settings → Integrations.")
     if step in ("tools", "done") and integration.state == "draft":
         return leave_for(url_for(".resume", name=name))
-    return _page(step, integration)
+    return steps.show_page(step, integration)
 
 
 # --- step 2
@@ -106,7 +96,7 @@ def check(name: str) -> ResponseReturnValue:
 @allow("admin")
 def findings(name: str) -> ResponseReturnValue:
     integration = integrations.find_server(name)
-    return render_template("wizard/_findings.html", **_context("check", integration))
+    return render_template("wizard/_findings.html", **steps.context("check", integration))
 
 
 @bp.post("/<name>/setup/check/cancel")
@@ -114,7 +104,7 @@ def findings(name: str) -> ResponseReturnValue:
 def cancel(name: str) -> ResponseReturnValue:
     integration = integrations.find_server(name)
     checks.cancel(integration, current_actor())
-    return _moved("check", integration)
+    return steps.moved("check", integration)
 
 
 @bp.post("/<name>/setup/check/allow")
@@ -149,19 +139,19 @@ def sign_in(name: str) -> ResponseReturnValue:
     integration, kind = integrations.find_server(name), request.form.get("kind", "bearer")
     typed = _typed_headers() if kind == "header" else []
     if "more" in request.form:
-        return _again("sign-in", integration, None, way=kind, typed=[*typed, ("", "", "")])
+        return steps.again("sign-in", integration, None, way=kind, typed=[*typed, ("", "", "")])
     try:
         rows = _rows(kind, typed)
         stored = "header" if kind == "basic" else kind
         fetched = connections.save_headers(integration, stored, rows, current_actor())
     except (InvalidInput, UpstreamError) as error:
-        return _again("sign-in", integration, error, way=kind, typed=typed)
+        return steps.again("sign-in", integration, error, way=kind, typed=typed)
     was_in_use = integration.finished_at is not None
     integration = integrations.find_server(name)
     sync.adopt(integration, fetched, current_actor())
     if was_in_use:
         return leave_for(url_for("integrations.show", name=name))
-    return _moved("tools", integrations.find_server(name))
+    return steps.moved("tools", integrations.find_server(name))
 
 
 @bp.post("/<name>/setup/sign-in/oauth")
@@ -175,14 +165,14 @@ def begin_sign_in(name: str) -> ResponseReturnValue:
         return oauth.begin(name, pasted="pasted" in request.form, wish=wish)  # type: ignore[arg-type]
     except (InvalidInput, UpstreamError) as error:
         way = "client" if getattr(error, "field", "") == "client_id" else "oauth"
-        return _again("sign-in", integrations.find_server(name), error, way=way)
+        return steps.again("sign-in", integrations.find_server(name), error, way=way)
 
 
 @bp.post("/<name>/setup/sign-in/client")
 @allow("admin")
 def enter_client(name: str) -> ResponseReturnValue:
     integration, form = integrations.find_server(name), request.form
-    issuer, client_id = _issuer(integration), form.get("client_id", "")
+    issuer, client_id = steps.issuer_of(integration), form.get("client_id", "")
     try:
         address = identity.return_address(oauth.came_by())
         registrations.enter(
@@ -190,7 +180,7 @@ def enter_client(name: str) -> ResponseReturnValue:
         )
         return oauth.begin(name, pasted=bool(identity.standing_of(oauth.came_by()).problem))
     except (InvalidInput, UpstreamError) as error:
-        return _again("sign-in", integration, error, way="client", client_id=client_id)
+        return steps.again("sign-in", integration, error, way="client", client_id=client_id)
 
 
 @bp.post("/<name>/setup/sign-in/dialect")
@@ -204,15 +194,8 @@ def change_dialect(name: str) -> ResponseReturnValue:
             old_endpoints="old_endpoints" in form, introduce=form.get("introduce", "auto"),
         )  # fmt: skip
     except InvalidInput as error:
-        return _again("sign-in", integration, error, way="oauth")
-    return _again("sign-in", integrations.find_server(name), None, way="oauth", said="Saved.")
-
-
-def _issuer(integration: Integration) -> str:
-    """Of the sign-in service that the check found, or that we signed in at before."""
-    verdict, grant = checks.progress(integration).verdict, Grant.of(integration)
-    found = verdict.oauth.get("issuer", "") if verdict else ""
-    return str(found or (grant.issuer if grant else "") or origin_of(integration.url))
+        return steps.again("sign-in", integration, error, way="oauth")
+    return steps.again("sign-in", integrations.find_server(name), None, way="oauth", said="Saved.")
 
 
 def _rows(kind: str, typed: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
@@ -244,10 +227,7 @@ def _typed_headers() -> list[tuple[str, str, str]]:
 @bp.post("/<name>/setup/tools")
 @allow("admin")
 def finish(name: str) -> ResponseReturnValue:
-    return _moved("done", integrations.finish(integrations.find_server(name), current_actor()))
-
-
-# --- answers
+    return steps.moved("done", integrations.finish(integrations.find_server(name), current_actor()))
 
 
 def _to_check(integration: Integration, notes: tuple[str, ...] = ()) -> ResponseReturnValue:
@@ -255,104 +235,4 @@ def _to_check(integration: Integration, notes: tuple[str, ...] = ()) -> Response
     if not is_htmx():
         for note in notes:
             flash(note)
-    return _moved("check", integration, notes=notes)
-
-
-def _moved(step: str, integration: Integration, **words: Any) -> ResponseReturnValue:
-    address = url_for(".show", name=integration.name, step=step)
-    context = _context(step, integration) | words
-    response = make_response(fragment(f"wizard/{_file(step)}.html", otherwise=address, **context))
-    if is_htmx():
-        response.headers["HX-Push-Url"] = address
-    return response
-
-
-def _again(
-    step: str, integration: Integration | None, error: InvalidInput | UpstreamError | None, **typed: Any
-) -> ResponseReturnValue:
-    """The same step with what was typed, secrets left out, and the sentence beside its field."""
-    status = error.status if error else 200
-    context = _context(step, integration) | typed | {"error": error}
-    if is_htmx():
-        return fragment(f"wizard/{_file(step)}.html", otherwise="", status=status, **context)
-    return page("wizard/step.html", status=status, **context)
-
-
-def _page(step: str, integration: Integration | None) -> ResponseReturnValue:
-    return page("wizard/step.html", **_context(step, integration))
-
-
-def _file(step: str) -> str:
-    return "_" + step.replace("-", "_")
-
-
-def _context(step: str, integration: Integration | None) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "step": step,
-        "steps": STEPS,
-        "number": list(STEPS).index(step) + 1,
-        "integration": integration,
-        "notes": (),
-        "error": None,
-        "fragment": f"wizard/{_file(step)}.html",
-    }
-    if integration is None:
-        return context | {"url": request.args.get("url", ""), "name": ""}
-    details = {"address": _address, "check": _check, "sign-in": _sign_in, "tools": _tools, "done": _done}
-    return context | details[step](integration)
-
-
-def _address(integration: Integration) -> dict[str, Any]:
-    return {"url": integration.url, "name": integration.name}
-
-
-def _check(integration: Integration) -> dict[str, Any]:
-    return {"progress": checks.progress(integration), "twins": integrations.same_address(integration)}
-
-
-def _sign_in(integration: Integration) -> dict[str, Any]:
-    verdict = checks.progress(integration).verdict
-    connection = connections.of(integration)
-    asked = request.args.get("way", "")
-    kept = [(entry["name"], entry["template"], "") for entry in connection.headers] if connection else []
-    blank = [("", "", "")] * max(1, HEADER_ROWS - len(kept))
-    return {
-        "verdict": verdict,
-        "connection": connection,
-        "way": asked if asked in WAYS else _usual_way(connection, verdict),
-        "standing": identity.standing_of(oauth.came_by()),
-        "dialect": dialects.of(integration),
-        "issuer": _issuer(integration),
-        "client_id": client.client_id if (client := registrations.entered(integration)) else "",
-        "typed": (kept if connection and connection.kind == "header" else []) + blank,
-        "practice_url": _practice_page(integration),
-    }
-
-
-def _usual_way(connection: Connection | None, verdict: Verdict | None) -> str:
-    if connection and connection.kind in ("oauth", "header"):
-        return str(connection.kind)
-    if verdict and verdict.sign_in in IN_BROWSER and (verdict.oauth or not connection):
-        return "oauth"
-    return "basic" if verdict and verdict.sign_in == "basic" else "bearer"
-
-
-def _practice_page(integration: Integration) -> str:
-    """Where the practice server shows its token, if this is the practice server."""
-    url = settings().practice_url
-    return url if url and integration.url.startswith(url + "/") else ""
-
-
-def _tools(integration: Integration) -> dict[str, Any]:
-    found = tools.search(Wanted(page=max(request.args.get("page", 1, int), 1)), integration)
-    return {
-        "found": found,
-        "rows": [row(tool) for tool in found.tools],
-        "set_aside": tools.set_aside(integration),
-        "hidden": tools.with_hidden_characters(integration),
-        "words": policies.WORDS,
-    }
-
-
-def _done(integration: Integration) -> dict[str, Any]:
-    return {"counts": tools.counts_by_integration().get(integration.id, {})}
+    return steps.moved("check", integration, notes=notes)
