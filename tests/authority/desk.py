@@ -15,7 +15,17 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from tests.authority import documents
 from tests.authority.faults import Faults
 from tests.authority.ledger import Family, Ledger, RegisteredClient
-from tests.authority.wire import No, challenge_of, client_of, form_of, held, refusal, unsigned, written
+from tests.authority.wire import (
+    No,
+    challenge_of,
+    client_of,
+    form_of,
+    held,
+    quoted,
+    refusal,
+    unsigned,
+    written,
+)
 
 METHODS = {"none": "none", "client_secret_basic": "basic", "client_secret_post": "post"}
 
@@ -59,6 +69,8 @@ class Desk:
             "client_id": client.client_id,
             "client_id_issued_at": int(time.time()),
             "token_endpoint_auth_method": names[client.method],
+            "registration_access_token": self.ledger.secret("registration"),
+            "registration_client_uri": f"{self.origin}/register/1",
         }
         if client.secret:
             answer |= {
@@ -94,6 +106,7 @@ class Desk:
             answer = {"code": self._consented(client, asked)}
         except No as no:
             answer = {"error": no.code} | ({"error_description": no.description} if no.description else {})
+            answer |= self._echo(asked.get("state", ""))
         answer |= self._iss() | ({"state": asked["state"]} if "state" in asked else {})
         separator = "&" if "?" in redirect_uri else "?"
         return RedirectResponse(redirect_uri + separator + urlencode(answer), 302)
@@ -146,6 +159,9 @@ class Desk:
             return PlainTextResponse("Something went wrong", self.faults.token_status)
         if self.faults.token in ("redirect", "moved"):
             return self._elsewhere(self.faults.token)
+        if self.faults.echo:
+            said = quoted(request, await request.body(), self.faults.echo)
+            return JSONResponse({"error": "invalid_request"} | self._echo(said), 400)
         try:
             form = await form_of(request)
             client = client_of(request, form, self.ledger)
@@ -216,13 +232,21 @@ class Desk:
         if offline and (self.faults.rotation or form["grant_type"] == "authorization_code"):
             answer["refresh_token"] = self.ledger.add_refresh(family)
         if self.faults.email:
-            answer["id_token"] = unsigned({"iss": self.origin, "sub": "7", "email": self.faults.email})
+            claims = {"iss": self.origin, "sub": "7", "email": self.faults.email}
+            answer["id_token"] = unsigned(claims | {"jti": self.ledger.secret("id")})
         return answer
+
+    def _echo(self, said: str) -> dict[str, str]:
+        if not self.faults.echo:
+            return {}
+        return {"error": said} if self.faults.echo == "code" else {"error_description": said}
 
     def _elsewhere(self, fault: str) -> Response:
         return RedirectResponse((self.origin if fault == "moved" else self.decoy) + "/moved", 307)
 
     async def revoke(self, request: Request) -> Response:
+        if self.faults.echo:
+            return PlainTextResponse(quoted(request, await request.body(), self.faults.echo), 503)
         if self.faults.revocation:
             gone = self.faults.revocation == "absent"
             return PlainTextResponse("No", 404 if gone else 503)

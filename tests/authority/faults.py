@@ -73,6 +73,14 @@ class Faults:
     granted_scope: str | None = None
     email: str = ""  # told by an id token
 
+    # Its refusals of codes, tokens and sign-ins quote what was sent: `plain` the values, `body` as they came (form-
+    # encoded), `header` the Authorization header; `code` instead of an error code. The MCP server's quote the token.
+    echo: Literal["", "plain", "body", "header", "code"] = ""
+    # By path: answered with this status and body, whatever was asked …
+    raw: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+    drips: bool = False  # … a byte every 20 ms
+    floods: int = 0  # … followed by so many megabytes
+
     # Refreshing
     rotation: bool = True  # without it, the answer has no refresh token
     reuse_detection: bool = True

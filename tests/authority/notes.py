@@ -53,7 +53,7 @@ class Porter:
         token = self._token(scope)
         if message.get("method") not in self.faults.open_methods or "authorization" in _headers(scope):
             if token is None or self.faults.always_401:
-                await self._unauthorised(token)(scope, receive, send)
+                await self._unauthorised(token, self._repeated(scope))(scope, receive, send)
                 return
             if lacking := self._lacking(message, token):
                 await self._forbidden(lacking)(scope, receive, send)
@@ -77,15 +77,21 @@ class Porter:
         enough = set(wanted.split()) <= set(token.scope.split())
         return wanted if not enough or self.faults.insatiable else ""
 
-    def _unauthorised(self, token: AccessToken | None) -> JSONResponse:
+    def _repeated(self, scope: Scope) -> str:
+        return _headers(scope).get("authorization", "") if self.faults.echo else ""
+
+    def _unauthorised(self, token: AccessToken | None, repeated: str = "") -> JSONResponse:
         if self.faults.challenge == "none":
             return JSONResponse({"message": "Unauthorized"}, 401)
         fields = {"realm": "notes"} | ({"error": "invalid_token"} if token else {})
+        if repeated:
+            fields |= {"error": "invalid_token", "error_description": f"No good: {repeated}"}
         if self.faults.challenge != "bare":
             fields["resource_metadata"] = self._announced()
         if self.faults.challenge_scope:
             fields["scope"] = self.faults.challenge_scope
-        return JSONResponse({"message": "Unauthorized"}, 401, {"www-authenticate": _challenge(fields)})
+        answer = {"message": f"Unauthorized {repeated}".strip()}
+        return JSONResponse(answer, 401, {"www-authenticate": _challenge(fields)})
 
     def _announced(self) -> str:
         if kind := self.faults.lures.get("resource_metadata"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,7 +12,13 @@ from urllib.parse import parse_qsl
 import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -152,7 +160,9 @@ class Service:
             return
         self._note(scope, body)
         again = _replay(body, receive)
-        if scope["path"] == documents.MCP:
+        if (answer := self.faults.raw.get(scope["path"])) is not None:
+            await _raw(*answer, self.faults)(scope, receive, send)
+        elif scope["path"] == documents.MCP:
             await self._porter(scope, again, send, body)
         else:
             await self._pages(scope, again, send)
@@ -201,6 +211,18 @@ async def _read(receive: Receive) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return body
+
+
+def _raw(status: int, body: bytes, faults: Faults) -> Response:
+    async def content() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1 if faults.drips else len(body)):
+            yield body[start : start + (1 if faults.drips else len(body))]
+            if faults.drips:
+                await asyncio.sleep(0.02)
+        for _ in range(faults.floods):
+            yield b" " * 1024 * 1024
+
+    return StreamingResponse(content(), status, media_type="application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -70,6 +70,21 @@ def refusal(no: No) -> Response:
     return JSONResponse({"error": no.code, "error_description": no.description}, no.status, headers=headers)
 
 
+# The longest quote that is shown ends soon: what matters comes first.
+SENT = ("client_secret", "code", "refresh_token", "token", "code_verifier")
+
+
+def quoted(request: Request, body: bytes, kind: str) -> str:
+    """What a talkative service repeats of a request to its token endpoint."""
+    if kind == "header":
+        return request.headers.get("authorization", "")
+    if kind == "body":
+        pairs = [tuple(pair.split("=", 1)) for pair in body.decode().split("&")]
+    else:
+        pairs = parse_qsl(body.decode())
+    return " ".join(value for name in SENT for key, value in pairs if key == name)
+
+
 def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
 
