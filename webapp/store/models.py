@@ -7,7 +7,9 @@ from typing import Any
 
 from peewee import (
     JOIN,
+    SQL,
     AutoField,
+    BigIntegerField,
     BlobField,
     BooleanField,
     CharField,
@@ -46,6 +48,8 @@ class User(Table):
     role = CharField()  # admin, technician, viewer
     created_at = Moment(default=now)
     disabled_at = Moment(null=True)
+    zone = CharField(default="")  # of the IANA time zone database; empty: the browser's
+    theme = CharField(default="")  # light, dark; empty: the system's
 
     @property
     def label(self) -> str:
@@ -211,11 +215,15 @@ class Tool(Table):
     seed_policy = CharField()
     seed_reason = TextField()
     policy = CharField()  # auto, approval, disabled
-    policy_by = CharField(default="")  # who changed it from the seed; empty: nobody
+    policy_by = CharField(default="")  # the person who set it last; empty: the seed, or Gatehouse itself
     policy_at = Moment(null=True)
     first_seen_at = Moment(default=now)
     changed_at = Moment(null=True)  # definition changed and no person has looked since
     missing_since = Moment(null=True)
+    flagged = BooleanField(default=False)  # its texts have characters that a person would not see
+    policy_bulk = CharField(
+        default=""
+    )  # the bulk change that set the policy, while nobody has changed it since
 
     class Meta:
         indexes = ((("integration", "name"), True),)
@@ -227,6 +235,32 @@ class Tool(Table):
     @classmethod
     def of(cls, integration: Integration) -> ModelSelect:
         return cls.select().where(cls.integration == integration).order_by(cls.name)
+
+
+class BulkChange(Table):
+    """Many policies set in one go, so that they can be taken back in one go."""
+
+    id = CharField(primary_key=True)  # blk_…, random
+    at = Moment(default=now)
+    by = CharField()
+    what = TextField()  # in words, to stand after the tools: “to Disabled”
+    integration = CharField(default="")  # its name, where only one was meant
+    undoes = ForeignKeyField("self", null=True, backref="undone_by", on_delete="SET NULL")
+
+    class Meta:
+        indexes = ((("at",), False),)
+
+
+class BulkItem(Table):
+    """One tool of a bulk change: from which policy to which, and for which definition."""
+
+    bulk = ForeignKeyField(BulkChange, backref="items", on_delete="CASCADE")
+    tool = ForeignKeyField(Tool, null=True, backref="bulk_items", on_delete="SET NULL")
+    catalogue_name = CharField()
+    kind = CharField()
+    before = CharField()
+    after = CharField()
+    definition_digest = CharField()
 
 
 class Quarantine(Table):
@@ -367,7 +401,10 @@ class Entry(Table):
     digest = BlobField()
 
     class Meta:
-        indexes = ((("kind", "at"), False), (("tool", "id"), False), (("actor", "id"), False))
+        indexes = (
+            (("kind", "at"), False), (("tool", "id"), False), (("actor", "id"), False),
+            (("integration", "id"), False),
+        )  # fmt: skip
 
     @classmethod
     def newest(
@@ -410,10 +447,63 @@ class Entry(Table):
         return dict(rows.group_by(cls.actor).tuples())
 
 
+# Partial: what most calls are not costs them nothing. A query says the condition in these very words.
+Entry.add_index(Entry.index(Entry.outcome, Entry.id, where=SQL("\"outcome\" <> 'ok'"), name="entry_odd"))
+Entry.add_index(Entry.index(Entry.approval, where=SQL("\"approval\" <> ''"), name="entry_approval"))
+Entry.add_index(Entry.index(Entry.id, where=SQL("\"kind\" = 'change'"), name="entry_changes"))
+
+
+class Tally(Table):
+    """How many rows of the log lie in one quarter of an hour (every zone's midnight is the start of one), and
+    between which ids. Counted up to the row that the state `tallied` names."""
+
+    start = Moment()
+    kind = CharField()
+    outcome = CharField()
+    count = IntegerField()
+    first_id = BigIntegerField()
+    last_id = BigIntegerField()
+
+    class Meta:
+        indexes = ((("start", "kind", "outcome"), True),)
+
+
+class Pace(Table):
+    """How many calls of a tool took how long on one day (UTC). `took_ms` is rounded as it is shown."""
+
+    day = Moment()
+    tool = CharField()
+    took_ms = IntegerField()
+    count = IntegerField()
+
+    class Meta:
+        indexes = ((("day", "tool", "took_ms"), True),)
+
+
+class Segment(Table):
+    """A stretch of the log whose rows may go. The chain goes on from `digest`, that of its last row.
+
+    `mac` covers the other columns and the segment before, under the log's key.
+    """
+
+    first_id = BigIntegerField()
+    last_id = BigIntegerField(unique=True)
+    count = IntegerField()
+    first_at = Moment()
+    last_at = Moment()
+    digest = BlobField()
+    sealed_at = Moment(default=now)
+    mac = BlobField()
+
+    @classmethod
+    def in_order(cls) -> ModelSelect:
+        return cls.select().order_by(cls.last_id)
+
+
 MODELS: list[type[Table]] = [
     State, User, Session, Throttle, Integration, Connection, OAuthClient, SignIn, Grant,
-    Check, Tool, Quarantine,
-    Agent, AgentIntegration, Approval, Worker, Intent, Entry,
+    Check, Tool, BulkChange, BulkItem, Quarantine,
+    Agent, AgentIntegration, Approval, Worker, Intent, Entry, Tally, Pace, Segment,
 ]  # fmt: skip
 
 
