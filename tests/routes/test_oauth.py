@@ -283,7 +283,7 @@ def test_nothing_that_comes_back_runs_on_a_page(
         ({"pkce": "silent"}, "does not offer PKCE"),
         ({"resource_metadata": "elsewhere"}, "about another server"),
         ({"issuer": "https://evil.example"}, "calls itself"),
-        ({"page": "http"}, "begins with http://"),
+        ({"page": "http"}, "is not encrypted"),
         ({"page": "userinfo"}, "user name or password"),
         ({"page": "javascript"}, "does not describe itself"),
         ({"lures": {"token_endpoint": "link-local"}}, "169.254.169.254"),
