@@ -1,4 +1,4 @@
-"""The one path on which a tool runs: the agent, the policy and, where needed, the approval are checked here,
+"""The one path on which a tool runs: who asks, the policy and, where needed, the approval are checked here,
 and the call is written down here. There is no second path (design, promise 1)."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from peewee import DatabaseError
+from peewee import DatabaseError, fn
 
 from config import Config
 from webapp.errors import EgressDenied, NeedsAuthorization, Refused, RpcError, Stale, UpstreamError
@@ -25,7 +25,7 @@ from webapp.services import approvals, audit, grants, integrations, intents
 from webapp.services.audit import Actor, Row
 from webapp.services.redaction import keep
 from webapp.store.fields import now
-from webapp.store.models import Approval, Integration, database
+from webapp.store.models import Approval, Entry, Integration, database
 from webapp.store.writer import Writer
 
 T = TypeVar("T")
@@ -46,27 +46,37 @@ class NotWritten(RpcError):
 
 @dataclass
 class Call:
-    agent: KnownAgent
+    """One call of one agent or one person. `outcome` and `entry_id` are what the log came to say of it."""
+
+    caller: Actor
     tool: CatalogueTool
     arguments: dict[str, Any]
     meta: dict[str, Any] | None = None
     capabilities: dict[str, Any] | None = None
     on_progress: Progress | None = None
     reason: str = ""
-    ip: str = ""
+    confirmed: bool = False  # a person asks for it, was shown what it is, and said yes
+    seconds: float | None = None  # an answer is wanted within; None: as long as any call may take
+    about: dict[str, Any] = field(default_factory=dict)  # what the log's details say besides
     approval: str = ""  # id of the claimed approval this run belongs to
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     began: float = field(default_factory=time.monotonic)
+    outcome: str = ""
+    entry_id: int | None = None
 
     @property
     def has_intent(self) -> bool:
         """A read may be lost with its worker; everything else is on disk before it leaves."""
-        return bool(self.approval) or not self.tool.is_read
+        return bool(self.approval) or self.confirmed or not self.tool.is_read
+
+    @property
+    def who_left(self) -> str:
+        return "The agent hung up" if self.caller.kind == "agent" else "Gatehouse stopped"
 
     def row(self, outcome: str, log_arguments: str, details: dict[str, Any]) -> Row:
         return Row(
             "call",
-            Actor("agent", self.agent.name, self.agent.id, ip=self.ip),
+            self.caller,
             "call",
             self.tool.source.name,
             self.tool.catalogue_name,
@@ -74,7 +84,7 @@ class Call:
             outcome=outcome,
             duration_ms=(time.monotonic() - self.began) * 1000,
             approval=self.approval,
-            details=keep(self.arguments, log_arguments) | details,
+            details=keep(self.arguments, log_arguments) | self.about | details,
         )
 
 
@@ -100,8 +110,8 @@ class Calls:
         self._background: set[asyncio.Task[Any]] = set()
 
     async def answer(self, call: Call) -> Answer:
-        """What the agent gets: the result, a refusal, or word that a person must decide first."""
-        if call.tool.policy == "auto":
+        """What the caller gets: the result, a refusal, or word that a person must decide first."""
+        if call.tool.policy == "auto" or call.confirmed:
             return Answer(await self._run(call))
         approval_id = await self._write(lambda: self._ask(call))
         return await self.await_approval(approval_id, self.config.hold_seconds)
@@ -129,13 +139,11 @@ class Calls:
             await self._write(lambda: approvals.give_reason(approval_id, reason))
         return await self.await_approval(approval_id, seconds)
 
-    async def note_refusal(
-        self, agent: KnownAgent, name: str, arguments: dict[str, Any], ip: str, why: str
-    ) -> None:
-        """A call that got no further than the door is on record too, under the name the agent used."""
+    async def note_refusal(self, caller: Actor, name: str, arguments: dict[str, Any], why: str) -> None:
+        """A call that got no further than the door is on record too, under the name the caller used."""
         known = (await self.catalogues.current()).by_name.get(name)
         row = Row(
-            "call", Actor("agent", agent.name, agent.id, ip=ip), "call",
+            "call", caller, "call",
             known.source.name if known else "", known.catalogue_name if known else name,
             policy=known.policy if known else "", outcome="refused",
             details=keep(arguments, self.config.log_arguments) | {"why": why},
@@ -156,14 +164,15 @@ class Calls:
 
     async def _run(self, call: Call) -> dict[str, Any]:
         """Forward, log, answer: in this order, and a write's intent is on disk before it leaves."""
-        if call.tool.policy != "auto" and not call.approval:
+        agreed = call.approval or (call.confirmed and call.caller.kind == "user")
+        if call.tool.policy != "auto" and (not agreed or call.tool.policy == "disabled"):
             raise RuntimeError("a call without its approval must never get here")
         if call.has_intent:
             await self._announce(call)
         try:
             result, outcome, details = await self._forward(call)
         except asyncio.CancelledError:
-            await asyncio.shield(self._cut_off(call, "The agent hung up before the answer came."))
+            await asyncio.shield(self._cut_off(call, f"{call.who_left} before the answer came."))
             raise
         except Exception as error:
             await self._cut_off(call, f"Gatehouse failed: {type(error).__name__}")
@@ -178,7 +187,7 @@ class Calls:
         try:
             await self._write(lambda: self._intend(call))
         except asyncio.CancelledError:
-            why = {"why": "The agent hung up before the call left."}
+            why = {"why": f"{call.who_left} before the call left."}
             await self._surely(lambda: self._finish(call, answers.UNKNOWN, "cancelled", why))
             raise
         except DatabaseError as error:
@@ -192,14 +201,15 @@ class Calls:
 
     async def _forward(self, call: Call) -> tuple[dict[str, Any], str, dict[str, Any]]:
         """The result for the agent, the outcome for the log and details for the log. Never raises a refusal."""
+        answer = self.lines.call(
+            call.tool,
+            call.arguments,
+            meta=call.meta,
+            capabilities=call.capabilities,
+            on_progress=call.on_progress,
+        )
         try:
-            result = await self.lines.call(
-                call.tool,
-                call.arguments,
-                meta=call.meta,
-                capabilities=call.capabilities,
-                on_progress=call.on_progress,
-            )
+            result = await (asyncio.wait_for(answer, call.seconds) if call.seconds else answer)
         except RpcError as error:
             return error.as_json(), "rpc_error", {"error": error.what}
         except NeedsAuthorization as wall:
@@ -212,7 +222,7 @@ class Calls:
         except Refused as error:
             return answers.failure(error.what), "failed", {"error": error.what}
         except TimeoutError:
-            text = f"The tool gave no answer within {self.config.call_seconds:g} seconds."
+            text = f"The tool gave no answer within {call.seconds or self.config.call_seconds:g} seconds."
             return _without_answer(call, text, sent=True, what=text)
         return result, "tool_error" if result.get("isError") else "ok", {}
 
@@ -222,6 +232,9 @@ class Calls:
         if call.has_intent and not intents.remove(call.id):
             details = details | {"late": "Recorded as unknown before; this worker was taken for dead."}
         audit.append([call.row(logged, self.config.log_arguments, details)])
+        call.outcome = logged
+        if call.caller.kind != "agent":
+            call.entry_id = Entry.select(fn.MAX(Entry.id)).scalar()
         if call.approval:
             kept = answers.from_rpc_error(result) if outcome == "rpc_error" else result
             approvals.finish(call.approval, FINISHED_AS.get(logged, "done"), kept)
@@ -233,8 +246,9 @@ class Calls:
     # --- approvals
 
     def _ask(self, call: Call) -> str:
+        agent_id = call.caller.id if call.caller.kind == "agent" else None
         asked = approvals.Asked(
-            call.agent.id, call.agent.name, call.tool.id, call.tool.catalogue_name, call.tool.source.name,
+            agent_id, call.caller.name, call.tool.id, call.tool.catalogue_name, call.tool.source.name,
             call.tool.definition_digest, call.arguments, call.reason,
         )  # fmt: skip
         return approvals.ask(
@@ -282,7 +296,7 @@ class Calls:
             raise Refused("the tool or the agent is gone.")
         if tool.policy == "disabled" or tool.definition_digest != approval.definition_digest:
             raise Refused("the tool was disabled or changed meanwhile.")
-        return Call(agent, tool, arguments, approval=approval.id)
+        return Call(Actor("agent", agent.name, agent.id), tool, arguments, approval=approval.id)
 
     # --- the store, from the event loop
 

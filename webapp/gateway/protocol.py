@@ -13,6 +13,7 @@ from webapp.gateway import answers, own_tools
 from webapp.gateway.calls import Answer, Call, Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Progress
+from webapp.services.audit import Actor
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
 META = "io.modelcontextprotocol/"
@@ -38,6 +39,10 @@ class Request:
     ip: str = ""
     progress: Progress | None = None
     answer: Answer | None = field(default=None)  # set when the answer belongs to an approval
+
+    @property
+    def caller(self) -> Actor:
+        return Actor("agent", self.agent.name, self.agent.id, ip=self.ip)
 
     @property
     def modern(self) -> bool:
@@ -82,15 +87,13 @@ class Protocol:
         tool = request.catalogue.find(request.agent, request.params.get("name"), request.server)
         if tool is None:
             name = str(request.params.get("name"))[:200]
-            await self._calls.note_refusal(
-                request.agent, name, arguments, request.ip, "not offered to this agent"
-            )
+            await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
             raise error(INVALID_PARAMS, f"Unknown tool: {name}")
         try:
             request.answer = await self._calls.answer(_call(request, tool, arguments))
         except TooMany as refusal:
             name = tool.catalogue_name
-            await self._calls.note_refusal(request.agent, name, arguments, request.ip, refusal.what)
+            await self._calls.note_refusal(request.caller, name, arguments, refusal.what)
             return answers.failure(f"{refusal.what} Wait until some of them are decided.")
         return request.answer.result
 
@@ -107,13 +110,12 @@ def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> C
     capabilities = request.meta.get(META + "clientCapabilities") if request.modern else None
     reason = request.meta.get(REASON)
     return Call(
-        request.agent,
+        request.caller,
         tool,
         arguments,
         capabilities=capabilities if isinstance(capabilities, dict) else None,
         on_progress=request.progress,
         reason=reason[:2000] if isinstance(reason, str) else "",
-        ip=request.ip,
     )
 
 

@@ -9,8 +9,9 @@ from config import Config
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogues
 from webapp.gateway.endpoint import Endpoint
+from webapp.gateway.people import People
 from webapp.gateway.upkeep import Upkeep
-from webapp.services import intents
+from webapp.services import desk, intents
 from webapp.store.writer import Writer
 
 
@@ -26,17 +27,21 @@ class Gateway:
         self.catalogues = Catalogues()
         self.calls = Calls(self._config, self.catalogues, self._writer, self._worker)
         self.endpoint = Endpoint(self._config, self.catalogues, self.calls)
+        self.people = People(self._config, self.catalogues, self.calls)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.beat(self._worker)))
         upkeep = Upkeep(self._writer, self._worker)
         self._tasks = [
             asyncio.create_task(job)
             for job in (self.calls.room.watch(), upkeep.beat(), upkeep.look_after_servers())
         ]
+        desk.open_with(self.people)
 
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first, while it still beats."""
+        desk.close(self.people)
         watch, beat, sync = self._tasks
         await _ended(watch, sync)
+        await self.people.close()
         await self.calls.close()
         await _ended(beat)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.leave(self._worker)))
