@@ -1,4 +1,4 @@
-// What HTML can't do by itself: copy buttons, and the number of waiting calls in the page's title.
+// What HTML can't do by itself: copy buttons, the number of waiting calls in the page's title, the browser's zone.
 
 const ready = (root) => {
   for (const button of root.querySelectorAll("[data-copy]")) {
@@ -31,8 +31,17 @@ const count = () => {
   document.title = waiting ? `(${waiting}) ${title}` : title;
 };
 
+// Noted on every page, the door included, so that the first times a person sees are their own.
+const noteZone = () => {
+  const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone ?? "");
+  if (zone && !document.cookie.split("; ").includes(`zone=${zone}`)) {
+    document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+  }
+};
+
 document.addEventListener("DOMContentLoaded", () => {
   ready(document);
+  noteZone();
   count();
   document.getElementById("error-summary")?.focus();
 });

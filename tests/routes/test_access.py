@@ -43,7 +43,7 @@ ROLES = {
     "people.set_state": "admin", "people.reset_password": "admin", "people.end_sessions": "admin",
     "general.index": "viewer", "general.show": "viewer", "general.check_log": "technician",
     "account.show": "viewer", "account.rename": "viewer", "account.change_password": "viewer",
-    "account.end_session": "viewer",
+    "account.end_session": "viewer", "account.choose_zone": "viewer", "account.choose_theme": "viewer",
 }  # fmt: skip
 WIZARD = "admin"  # every step of it
 RANK = ["anonymous", "viewer", "technician", "admin"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -99,3 +100,73 @@ def test_a_name_is_text_and_not_too_long(viewer: Visitor) -> None:
     assert User.get(User.role == "viewer").name == ("<b>Vic</b>" + "x" * 500)[:100]
     page = viewer.get("/account")
     assert "&lt;b&gt;Vic" in page and "<b>Vic" not in page
+
+
+# --- the time zone
+
+
+def test_times_are_in_utc_until_anybody_says_otherwise(viewer: Visitor) -> None:
+    page = viewer.get("/account")
+    assert "times are in UTC" in text_of(page)
+    assert re.search(r'<time datetime="[^"]+\+00:00" title="[^"]+ UTC">', page)
+
+
+def test_the_browsers_zone_counts_and_ones_own_choice_counts_more(viewer: Visitor) -> None:
+    viewer.browser.set_cookie("zone", "Asia%2FKolkata")
+    assert "times are in Asia/Kolkata" in text_of(viewer.get("/account"))
+    assert re.search(r'<time datetime="[^"]+\+00:00" title="[^"]+ IST">', viewer.get("/account"))
+    viewer.post("/account/zone", zone="America/Sao_Paulo")
+    page = viewer.get("/account")
+    assert "times are in America/Sao_Paulo" in text_of(page)
+    assert "<option selected>America/Sao_Paulo</option>" in page
+    assert re.search(r'title="[^"]+ UTC-03">', page)
+    viewer.post("/account/zone", zone="")
+    assert "times are in Asia/Kolkata" in text_of(viewer.get("/account"))
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../../etc/passwd", "<b>", "x" * 5000, "%00"])
+def test_a_zone_that_is_none_is_refused_by_the_form_and_ignored_in_the_cookie(
+    viewer: Visitor, name: str
+) -> None:
+    viewer.browser.set_cookie("zone", name)
+    assert "times are in UTC" in text_of(viewer.get("/account"))
+    assert viewer.post("/account/zone", zone=name).status_code == 400
+    assert "times are in UTC" in text_of(viewer.get("/account"))
+
+
+# --- light and dark
+
+
+def theme_of(page: str) -> str | None:
+    found = re.search(r'<html lang="en" data-theme="(\w+)">', page)
+    return found[1] if found else None
+
+
+def test_the_theme_is_chosen_once_for_every_browser_of_a_person(app: Flask, viewer: Visitor) -> None:
+    assert theme_of(viewer.get("/activity")) is None
+    assert viewer.post("/account/theme", theme="dark", back="/activity?kind=call").headers["Location"] == (
+        "/activity?kind=call"
+    )
+    assert theme_of(viewer.get("/activity")) == "dark"
+    assert theme_of(Visitor.signed_in(app, "viewer").get("/")) == "dark"
+    assert theme_of(Visitor.signed_in(app, "admin").get("/")) is None
+    viewer.post("/account/theme", theme="")
+    assert theme_of(viewer.get("/activity")) is None
+
+
+def test_the_door_has_the_theme_of_who_was_here_last(viewer: Visitor) -> None:
+    viewer.post("/account/theme", theme="light")
+    viewer.post("/logout")
+    assert theme_of(viewer.get("/login")) == "light"
+
+
+@pytest.mark.parametrize("back", ["//evil.test", "https://evil.test", "/\\evil.test", "/\t/evil.test", ""])
+def test_the_theme_leads_back_into_our_own_house_only(viewer: Visitor, back: str) -> None:
+    assert viewer.post("/account/theme", theme="dark", back=back).headers["Location"] == "/account"
+
+
+def test_a_theme_that_is_none_is_refused(viewer: Visitor) -> None:
+    assert viewer.post("/account/theme", theme='"><b>').status_code == 400
+    viewer.browser.set_cookie("theme", '"><b>')
+    viewer.post("/logout")
+    assert theme_of(viewer.get("/login")) is None

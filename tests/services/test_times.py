@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -39,3 +39,56 @@ def test_no_moment_is_never() -> None:
 
 def test_the_absolute_time_names_its_zone() -> None:
     assert times.absolute(NOON) == "2026-03-29 12:00:00 UTC"
+
+
+# --- zones
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "words"),
+    [
+        ("2026-03-29 00:59:59", "Europe/Amsterdam", "2026-03-29 01:59:59 CET"),
+        ("2026-03-29 01:00:00", "Europe/Amsterdam", "2026-03-29 03:00:00 CEST"),
+        ("2026-10-25 00:30:00", "Europe/Amsterdam", "2026-10-25 02:30:00 CEST"),
+        ("2026-10-25 01:30:00", "Europe/Amsterdam", "2026-10-25 02:30:00 CET"),
+        ("2026-01-01 00:00:00", "Asia/Kathmandu", "2026-01-01 05:45:00 UTC+0545"),
+        ("2026-01-01 00:00:00", "America/Sao_Paulo", "2025-12-31 21:00:00 UTC-03"),
+    ],
+)
+def test_a_moment_is_told_in_the_zone_of_its_reader(moment: str, zone: str, words: str) -> None:
+    found = times.zone(zone)
+    assert found
+    assert times.absolute(at(moment), found) == words
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "begins"),
+    [
+        ("2026-03-29", "Europe/Amsterdam", "2026-03-28 23:00:00"),  # a day of 23 hours
+        ("2026-03-30", "Europe/Amsterdam", "2026-03-29 22:00:00"),
+        ("2026-10-26", "Europe/Amsterdam", "2026-10-25 23:00:00"),  # after a day of 25
+        ("2026-04-24", "Africa/Cairo", "2026-04-23 22:00:00"),  # midnight itself was skipped
+        ("2026-01-01", "Asia/Kolkata", "2025-12-31 18:30:00"),
+    ],
+)
+def test_a_day_begins_at_its_own_midnight(day: str, zone: str, begins: str) -> None:
+    found = times.zone(zone)
+    assert found
+    assert times.midnight(date.fromisoformat(day), found) == at(begins)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "europe/amsterdam\0"]
+)
+def test_what_is_no_zone_is_none(name: str) -> None:
+    assert times.zone(name) is None
+
+
+def test_the_zones_to_choose_from_are_those_that_can_be_chosen() -> None:
+    names = [name for names in times.zones().values() for name in names]
+    assert "Europe/Amsterdam" in names
+    assert all(times.zone(name) for name in names)

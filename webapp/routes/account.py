@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, request, url_for
+from flask import Blueprint, flash, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit, settings
-from webapp.routes.replies import leave_for, page
-from webapp.services import accounts
+from webapp.routes.looks import browser_zone, keep_theme
+from webapp.routes.replies import leave_for, local, page
+from webapp.services import accounts, looks, times
 
 bp = Blueprint("account", __name__, url_prefix="/account")
 
@@ -25,6 +26,24 @@ def rename() -> ResponseReturnValue:
     accounts.rename(current_user(), request.form.get("name", ""), current_actor())
     flash("Your name is saved.")
     return leave_for(url_for(".show"))
+
+
+@bp.post("/zone")
+@allow("viewer")
+def choose_zone() -> ResponseReturnValue:
+    looks.set_zone(current_user(), request.form.get("zone", ""))
+    flash("Your time zone is saved.")
+    return leave_for(url_for(".show"))
+
+
+@bp.post("/theme")
+@allow("viewer")
+def choose_theme() -> ResponseReturnValue:
+    theme = request.form.get("theme", "")
+    looks.set_theme(current_user(), theme)
+    response = make_response(leave_for(local(request.form.get("back", "")) or url_for(".show")))
+    keep_theme(response, theme)
+    return response
 
 
 @bp.post("/password")
@@ -54,4 +73,7 @@ def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseRe
     sessions = accounts.live_sessions(
         current_user(), idle_hours=limits.session_idle_hours, days=limits.session_days
     )
-    return page("account/show.html", status=status, error=error, sessions=sessions, this=current_session())
+    return page(
+        "account/show.html", status=status, error=error, sessions=sessions, this=current_session(),
+        zones=times.zones(), browser_zone=browser_zone(),
+    )  # fmt: skip

@@ -7,7 +7,9 @@ from typing import Any
 from flask import Flask, request
 
 from config import VERSION
+from webapp.routes import looks
 from webapp.routes.guards import current_session, settings
+from webapp.services import looks as choices
 from webapp.services import sentences, times, visible
 from webapp.store.models import Approval
 
@@ -19,7 +21,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(visible.reveal, "reveal")
     app.add_template_filter(sentences.tell, "sentence")
     app.add_template_filter(times.relative, "relative")
-    app.add_template_filter(times.absolute, "absolute")
+    app.add_template_filter(looks.absolute, "absolute")
 
 
 def context() -> dict[str, Any]:
@@ -30,4 +32,8 @@ def context() -> dict[str, Any]:
         "insecure": not request.is_secure and request.host.rsplit(":", 1)[0] not in LOOPBACK,
         "config_address": settings().address,
         "version": VERSION,
+        "theme": looks.theme(),
+        "themes": choices.THEMES,
+        "zone": looks.zone_name(),
+        "here": request.full_path.rstrip("?") if request.method == "GET" else "/",
     }

@@ -25,3 +25,10 @@ def fragment(template: str, *, otherwise: str, status: int = 200, **context: obj
 def leave_for(url: str) -> ResponseReturnValue:
     """Go to another page. fetch() may not follow a redirect off-site, so htmx is told the place."""
     return htmx_response("", 204, redirect=url) if is_htmx() else redirect(url, 303)
+
+
+def local(target: str) -> str:
+    """Only a path of our own, else nothing: `//evil.test` and `/\\evil.test` are other places to a browser, which
+    also drops tabs and line breaks."""
+    fine = target.startswith("/") and target[1:2] not in ("/", "\\") and target.isprintable()
+    return target if fine else ""
