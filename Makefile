@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
-.PHONY: run test lint conformance corpus screenshots lock
+.PHONY: run test lint conformance corpus bench screenshots lock
 
 # Job control gives both servers a process group each, so that nothing of them is left when one ends.
 run: SHELL := bash
@@ -39,6 +39,9 @@ lint: .venv/dev
 
 corpus: .venv/dev
 	$(BIN)/python -m tests.corpus
+
+bench: .venv/dev
+	$(BIN)/python -m tests.bench
 
 screenshots: .venv/dev .venv/chromium
 	$(BIN)/python -m tests.browser.screenshots
