@@ -41,7 +41,7 @@ def count() -> ResponseReturnValue:
 @allow("viewer")
 def history() -> ResponseReturnValue:
     state, number = request.args.get("state", ""), max(request.args.get("page", 1, int), 1)
-    rows = list(Approval.history(state).offset((number - 1) * PAGE).limit(PAGE + 1))
+    rows = list(Approval.over().offset((number - 1) * PAGE).limit(PAGE + 1))
     return page(
         "approvals/history.html", approvals=rows[:PAGE], more=len(rows) > PAGE, number=number, state=state
     )

@@ -70,7 +70,17 @@ ACTIONS = {
     "sign_in.begun": "began to sign in to {integration} at {issuer}",
     "sign_in.refused": "could not sign in to {integration}: {why}",
     "approval.approve": "approved a call of {tool} by {agent}",
+    "approval.approve_same": "approved a call of {tool} by {agent}, and the same call until {until:moment}",
     "approval.deny": "denied a call of {tool} by {agent}",
+    "approval.extended": "left a call of {tool} by {agent} open until {until:moment}",
+    "standing.used": "made the same call of {tool} again, which {by} had approved",
+    "standing.ended": "ended the approval of the same call of {tool} by {agent}",
+    "tool.second_person_on": "set that {tool} needs a second person: an agent's owner can't approve its calls",
+    "tool.second_person_off": "set that anybody may approve calls of {tool}",
+    "notices.changed": "changed how people are told of waiting calls, by {channel}",
+    "notices.tested": "sent a test notice by {channel}",
+    "notices.failed": "could not tell people of waiting calls by {channel}: {why}",
+    "notices.recovered": "could tell people of waiting calls by {channel} again",
     "agent.added": "added the agent {agent}, for {integrations:limits}",
     "agent.limited": "limited the agent {agent} to {integrations:limits}",
     "agent.expiry": "let the key of {agent} work {expires_at:until}",
@@ -145,6 +155,8 @@ def _said(value: Any, how: str) -> str:
             return "1 tool" if value == 1 else f"{value} tools"
         case "limits":
             return _limits(value)
+        case "moment":
+            return f"{str(value)[11:16]} UTC"
         case "until":
             return f"until {str(value)[:10]}" if value else "without an end"
     return str(value)

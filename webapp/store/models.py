@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -224,6 +225,7 @@ class Tool(Table):
     policy_bulk = CharField(
         default=""
     )  # the bulk change that set the policy, while nobody has changed it since
+    second_person = BooleanField(default=False)  # whoever owns an agent can't approve its calls
 
     class Meta:
         indexes = ((("integration", "name"), True),)
@@ -304,6 +306,28 @@ class AgentIntegration(Table):
         indexes = ((("agent", "integration"), True),)
 
 
+class Standing(Table):
+    """One person's approval of the same call for a while. `key` is the digest that Approval calls `open_key`."""
+
+    key = CharField(index=True)
+    agent = ForeignKeyField(Agent, null=True, index=False, on_delete="SET NULL")
+    agent_name = CharField()
+    tool = ForeignKeyField(Tool, null=True, index=False, on_delete="SET NULL")
+    catalogue_name = CharField()
+    approval = CharField()  # the call that was decided
+    by = CharField()
+    by_user = ForeignKeyField(User, null=True, index=False, on_delete="SET NULL")
+    created_at = Moment(default=now)
+    expires_at = Moment()
+    ended_at = Moment(null=True)
+    ended_by = CharField(default="")
+    uses = IntegerField(default=0)  # further calls that ran under it
+
+    @classmethod
+    def open_ones(cls) -> ModelSelect:
+        return cls.select().where(cls.ended_at.is_null(), cls.expires_at > now()).order_by(cls.id)
+
+
 class Approval(Table):
     """A call that waits for a person.
 
@@ -328,8 +352,10 @@ class Approval(Table):
     decided_by = CharField(default="")
     decided_at = Moment(null=True)
     note = TextField(default="")
+    standing = ForeignKeyField(Standing, null=True, index=False, on_delete="SET NULL")  # given, or used
     worker = CharField(default="")  # which worker claimed the run
     finished_at = Moment(null=True)
+    log_row = IntegerField(null=True)  # id of the entry that tells how it ended
     result = Sealed(null=True)
     result_delivered_at = Moment(null=True)
     agent_waits_until = Moment(
@@ -337,7 +363,7 @@ class Approval(Table):
     )  # while it holds the line this lies ahead; else when it was last here
 
     class Meta:
-        indexes = ((("state", "created_at"), False),)
+        indexes = ((("state", "created_at"), False), (("created_at",), False))
 
     @property
     def agent_is_waiting(self) -> bool:
@@ -348,16 +374,48 @@ class Approval(Table):
         return cls.select().where(cls.state == "waiting", cls.expires_at > now()).order_by(cls.created_at)
 
     @classmethod
-    def inbox(cls, still_shown: timedelta) -> ModelSelect:
-        """What waits, and what was decided just now, in the order it came: nothing moves under the pointer."""
+    def inbox(cls, still_shown: timedelta, shown: Iterable[str] = ()) -> ModelSelect:
+        """What waits, what was decided just now and what is on somebody's page (`shown`), in the order it came:
+        nothing moves under the pointer."""
         recent = now() - still_shown
         decided = (cls.state != "waiting") & ((cls.decided_at > recent) | (cls.finished_at > recent))
-        return cls.select().where((cls.state == "waiting") | decided).order_by(cls.created_at)
+        wanted = (cls.state == "waiting") | decided | cls.id.in_(list(shown))
+        return cls.select().where(wanted).order_by(cls.created_at, cls.id)
 
     @classmethod
-    def history(cls, state: str = "") -> ModelSelect:
-        over = cls.select().where(cls.state != "waiting").order_by(cls.created_at.desc())
-        return over.where(cls.state == state) if state else over
+    def over(cls) -> ModelSelect:
+        return cls.select().where(cls.state != "waiting").order_by(cls.created_at.desc(), cls.id.desc())
+
+
+class NoticeChannel(Table):
+    """Where people are told that a call waits. `kind`: mail or webhook; one row of each at most.
+
+    `settings` of mail: {host, port, security, user, sender, recipients}; nothing secret. `secret`: its password,
+    or the webhook's address.
+    """
+
+    kind = CharField(unique=True)
+    on = BooleanField(default=True)
+    settings = Json(default=dict)
+    secret = Sealed(null=True)
+    allowances = Json(default=list)  # exceptions of the egress guard, as of an integration
+    changed_at = Moment(default=now)
+    next_at = Moment(default=now)  # not before; whoever moves it sends
+    sent_at = Moment(null=True)
+    failures = IntegerField(default=0)
+    problem = TextField(default="")  # why the last notice was not sent
+
+
+class Notice(Table):
+    """One approval told on one channel. Without `sent_at` long after `claimed_at`, its worker died on the way."""
+
+    channel = ForeignKeyField(NoticeChannel, on_delete="CASCADE")
+    approval = ForeignKeyField(Approval, index=False, on_delete="CASCADE")
+    claimed_at = Moment(default=now)
+    sent_at = Moment(null=True)
+
+    class Meta:
+        indexes = ((("approval", "channel"), True),)
 
 
 class Worker(Table):
@@ -503,7 +561,7 @@ class Segment(Table):
 MODELS: list[type[Table]] = [
     State, User, Session, Throttle, Integration, Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
-    Agent, AgentIntegration, Approval, Worker, Intent, Entry, Tally, Pace, Segment,
+    Agent, AgentIntegration, Standing, Approval, NoticeChannel, Notice, Worker, Intent, Entry, Tally, Pace, Segment,
 ]  # fmt: skip
 
 

@@ -1,0 +1,35 @@
+"""Calls that wait for a person: asked, decided, claimed, run once, answered."""
+
+from __future__ import annotations
+
+from webapp.services.approvals.asking import Asked, ask, attend, delivered, give_reason
+from webapp.services.approvals.decisions import decide, decide_all, extend, too_late
+from webapp.services.approvals.endings import KEEP_OUTCOME, expire_old, withdraw, withdraw_of
+from webapp.services.approvals.record import (
+    DECIDED,
+    FINISHED,
+    OPEN,
+    arguments_of,
+    get,
+    of_agent,
+    result_of,
+    states_of,
+)
+from webapp.services.approvals.runs import (
+    START_WITHIN,
+    claim,
+    fail,
+    finish,
+    is_claimed,
+    lost,
+    put_back,
+    release,
+    startable,
+)
+
+__all__ = [
+    "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "arguments_of", "ask", "attend",
+    "claim", "decide", "decide_all", "delivered", "expire_old", "extend", "fail", "finish", "get", "give_reason",
+    "is_claimed", "lost", "of_agent", "put_back", "release", "result_of", "startable", "states_of", "too_late",
+    "withdraw", "withdraw_of",
+]  # fmt: skip

@@ -1,0 +1,73 @@
+"""How a call that waits ends without a run: nobody decided, its server or its agent goes, nobody fetches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from webapp.services import audit
+from webapp.services.approvals import record
+from webapp.store.fields import now
+from webapp.store.models import Agent, Approval, Tool
+
+# How long an outcome is kept for an agent that never came back for it.
+KEEP_OUTCOME = timedelta(hours=24)
+
+
+def expire_old() -> int:
+    """Close what nobody decided in time, and forget outcomes nobody fetched. In the caller's transaction."""
+    late = list(Approval.select().where(Approval.state == "waiting", Approval.expires_at <= now()))
+    for approval in late:
+        expire(approval)
+    _forget_unfetched()
+    return len(late)
+
+
+def _forget_unfetched() -> None:
+    limit = now() - KEEP_OUTCOME
+    (
+        Approval.update(open_key=None)
+        .where(
+            Approval.open_key.is_null(False),
+            Approval.state.in_(record.FINISHED),
+            Approval.agent_waits_until < limit,
+        )
+        .execute()
+    )
+
+
+def expire(approval: Approval) -> None:
+    changed = (
+        Approval.update(state="expired", finished_at=now())
+        .where(Approval.id == approval.id, Approval.state == "waiting")
+        .execute()
+    )
+    if changed:
+        row = record.write_down(approval, "expired", {})
+        Approval.update(log_row=row).where(Approval.id == approval.id).execute()
+        audit.bump_generation()
+
+
+def close(approval_id: str) -> None:
+    Approval.update(open_key=None).where(Approval.id == approval_id).execute()
+
+
+def withdraw(tools: Iterable[Tool]) -> int:
+    """The integration goes: what waits for its tools is over. In the caller's transaction."""
+    return _withdraw(Approval.tool.in_([tool.id for tool in tools]), "the server was disconnected")
+
+
+def withdraw_of(agent: Agent) -> int:
+    """The agent's key is revoked: nobody needs to decide about its calls any more. In the caller's transaction."""
+    return _withdraw(Approval.agent == agent.id, "the agent's key was revoked")
+
+
+def _withdraw(which: Any, why: str) -> int:
+    waiting = list(Approval.select().where(which, Approval.state.in_(("waiting", "approved"))))
+    ids = [approval.id for approval in waiting]
+    changes = {"state": "withdrawn", "open_key": None, "finished_at": now()}
+    Approval.update(**changes).where(Approval.id.in_(ids)).execute()
+    for approval in waiting:
+        record.write_down(approval, "refused", {"why": why})
+    return len(waiting)

@@ -1,0 +1,66 @@
+"""One approval as it is on record: its states, its sealed parts, its rows in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from webapp.errors import NotFound
+from webapp.services import audit
+from webapp.services.audit import Actor, Row
+from webapp.store.models import Approval, Entry
+
+OPEN = ("waiting", "approved", "running")
+DECIDED = ("approved", "running")
+FINISHED = ("done", "failed", "denied", "expired", "withdrawn", "unknown")
+CANNOT_FIND = "There is no such approval."
+
+
+def get(approval_id: str) -> Approval:
+    approval: Approval | None = Approval.get_or_none(Approval.id == approval_id)
+    if approval is None:
+        raise NotFound(CANNOT_FIND)
+    return approval
+
+
+def of_agent(approval_id: str, agent_id: int) -> Approval:
+    """Raises NotFound for another agent's approval too: an id is no credential."""
+    approval = get(approval_id)
+    if approval.agent_id != agent_id:
+        raise NotFound(CANNOT_FIND)
+    return approval
+
+
+def arguments_of(approval: Approval) -> dict[str, Any]:
+    arguments: dict[str, Any] = Approval.arguments.open(approval.id, approval.arguments)
+    return arguments
+
+
+def result_of(approval: Approval) -> dict[str, Any] | None:
+    result: dict[str, Any] | None = Approval.result.open(approval.id, approval.result)
+    return result
+
+
+def states_of(ids: Iterable[str]) -> dict[str, str]:
+    query = Approval.select(Approval.id, Approval.state).where(Approval.id.in_(list(ids)))
+    return dict(query.tuples())
+
+
+def write_down(approval: Approval, outcome: str, details: dict[str, Any]) -> int:
+    """A row of the log about this call; its id. In the caller's transaction."""
+    name = approval.catalogue_name
+    audit.append([
+        Row("call", Actor("agent", approval.agent_name), "call", integration_in(name), name,
+            policy="approval", outcome=outcome, approval=approval.id, details=details)
+    ])  # fmt: skip
+    return last_row()
+
+
+def last_row() -> int:
+    """The id of the log's last row: one's own, within the transaction that wrote it."""
+    newest: Entry = Entry.select(Entry.id).order_by(Entry.id.desc()).first()
+    return int(newest.id)
+
+
+def integration_in(catalogue_name: str) -> str:
+    return catalogue_name.split(":", 2)[1] if catalogue_name.count(":") >= 2 else ""

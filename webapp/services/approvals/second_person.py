@@ -1,0 +1,40 @@
+"""The rule of two: where a tool has it, whoever owns an agent does not approve that agent's calls."""
+
+from __future__ import annotations
+
+from webapp.errors import Forbidden, NotFound
+from webapp.services import audit
+from webapp.services.accounts import needs
+from webapp.services.audit import Actor
+from webapp.store.database import writing
+from webapp.store.models import Approval, Tool
+
+
+def hindrance(approval: Approval, user_id: int | None) -> str:
+    """Why this person may not approve this call; empty when they may. Denying is anybody's."""
+    tool, agent = approval.tool, approval.agent
+    if tool is None or agent is None or not tool.second_person:
+        return ""
+    if user_id is None or agent.owner_id != user_id:
+        return ""
+    return "This tool needs a second person: you own this agent, so somebody else has to approve its call."
+
+
+def check(approval: Approval, actor: Actor) -> None:
+    """Raises Forbidden. The command line belongs to whoever owns the box, and is nobody's account."""
+    if why := hindrance(approval, actor.id if actor.kind == "user" else None):
+        raise Forbidden(why, next_step="Ask a colleague to look at it. You can still deny it.")
+
+
+def set_rule(tool: Tool, wanted: bool, actor: Actor) -> Tool:
+    needs(actor, "admin")
+    with writing():
+        current: Tool | None = Tool.get_or_none(Tool.id == tool.id)
+        if current is None:
+            raise NotFound("This tool is gone: its server was disconnected.")
+        if current.second_person != wanted:
+            Tool.update(second_person=wanted).where(Tool.id == tool.id).execute()
+            action = "tool.second_person_on" if wanted else "tool.second_person_off"
+            audit.record(action, actor, integration=current.integration.name, tool=current.catalogue_name)
+    found: Tool = Tool.get(Tool.id == tool.id)
+    return found
