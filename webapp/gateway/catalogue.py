@@ -102,6 +102,11 @@ class Catalogues:
         self._current = Catalogue()
         self._loading = asyncio.Lock()
 
+    @property
+    def latest(self) -> Catalogue:
+        """As it was for the last call."""
+        return self._current
+
     async def current(self) -> Catalogue:
         if self._current.generation != generation():
             async with self._loading:

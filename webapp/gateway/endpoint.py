@@ -65,6 +65,7 @@ class Endpoint:
         self._catalogues = catalogues
         self._calls = calls
         self._protocol = Protocol(calls)
+        self._hosts = frozenset(config.hosts)
         self._used: dict[int, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +79,7 @@ class Endpoint:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1").strip(" \t") for k, v in scope["headers"]}
         self._check_origin(headers)
-        _authenticate(await self._catalogues.current(), headers)
+        await self._admit(headers)
         if scope["method"] != "POST":
             raise Refusal(405, INVALID_REQUEST, "Only POST is served here", headers=[(b"allow", b"POST")])
         message = _parse(await self._body(receive))
@@ -100,6 +101,13 @@ class Endpoint:
         )  # fmt: skip
         self._note_use(agent)
         await self._answer(request, message["id"], headers, receive, send)
+
+    async def _admit(self, headers: dict[str, str]) -> None:
+        """Whoever has no key sends no body. Known keys are looked up again when the body is here."""
+        try:
+            _authenticate(self._catalogues.latest, headers)
+        except Refusal:
+            _authenticate(await self._catalogues.current(), headers)
 
     async def _answer(
         self, request: Request, id: object, headers: dict[str, str], receive: Receive, send: Send
@@ -130,7 +138,7 @@ class Endpoint:
     def _check_origin(self, headers: dict[str, str]) -> None:
         """DNS rebinding: a page in somebody's browser must not speak to us under another name."""
         host = headers.get("host", "")
-        if _hostname(host) not in self._config.hosts:
+        if _hostname(host) not in self._hosts:
             raise Refusal(400, INVALID_REQUEST, "This Host is not served here")
         origin = headers.get("origin")
         if origin and _place(origin) != host and origin not in self._config.mcp_origins:

@@ -10,6 +10,7 @@ from typing import Any
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
 Reply = tuple[int, dict[str, Any]]
+AT_ONCE = 0.05
 EVENTS_AFTER = 5.0
 PING_EVERY = 10.0
 
@@ -42,6 +43,7 @@ class EventStream:
         self._receive = receive
         self._takes_events = takes_events
         self._open = False
+        self._gone = False
         self._sending = asyncio.Lock()
 
     def progress_to(self, token: object) -> Callable[[dict[str, Any]], Awaitable[None]]:
@@ -52,23 +54,39 @@ class EventStream:
         return report
 
     async def carry(self, work: Coroutine[Any, Any, Reply]) -> Reply:
-        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up."""
-        task, gone = asyncio.create_task(work), asyncio.create_task(self._hang_up())
+        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up.
+
+        Most answers come at once: whoever watches the line is called only when one does not.
+        """
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        watch: asyncio.Task[None] | None = None
+
+        def begin() -> None:
+            nonlocal watch
+            watch = loop.create_task(self._watch(me))  # type: ignore[arg-type]
+
+        timer = loop.call_later(AT_ONCE, begin)
         try:
-            patience = EVENTS_AFTER
-            while not task.done():
-                await asyncio.wait((task, gone), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done() and not task.done():
-                    raise AgentGone
-                if not task.done():
-                    await self._ping()
-                    patience = PING_EVERY
-            return task.result()
+            return await work
+        except asyncio.CancelledError:
+            if self._gone and me and not me.uncancel():
+                raise AgentGone from None
+            raise
+        finally:
+            timer.cancel()
+            if watch is not None:
+                watch.cancel()
+
+    async def _watch(self, waiting: asyncio.Task[Any]) -> None:
+        gone, patience = asyncio.create_task(self._hang_up()), EVENTS_AFTER
+        try:
+            while not (await asyncio.wait((gone,), timeout=patience))[0]:
+                await self._ping()
+                patience = PING_EVERY
+            self._gone = True
+            waiting.cancel()
         finally:
             gone.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
 
     async def finish(self, status: int, body: dict[str, Any]) -> None:
         if not self._open:
