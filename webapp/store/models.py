@@ -459,10 +459,7 @@ class Entry(Table):
     digest = BlobField()
 
     class Meta:
-        indexes = (
-            (("kind", "at"), False), (("tool", "id"), False), (("actor", "id"), False),
-            (("integration", "id"), False),
-        )  # fmt: skip
+        indexes = ((("kind", "at"), False), (("tool", "id"), False), (("actor", "id"), False))
 
     @classmethod
     def newest(
