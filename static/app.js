@@ -49,3 +49,70 @@ document.addEventListener("htmx:after:swap", () => {
   ready(document);
   count();
 });
+
+// A policy that could not be saved: the radio goes back to what is stored, and the row says why.
+const notSaved = (form, words, link) => {
+  form.reset();
+  form.querySelector(".not-saved")?.remove();
+  const said = document.createElement("p");
+  said.className = "not-saved error";
+  said.setAttribute("role", "alert");
+  said.append(`Not saved. ${words} `, link ?? "");
+  form.append(said);
+};
+
+const signIn = () => {
+  const link = document.createElement("a");
+  link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  link.textContent = "Sign in again";
+  return link;
+};
+
+const formOf = (event) => event.detail.ctx?.sourceElement?.closest?.("form.one-policy");
+
+document.addEventListener("htmx:before:response", (event) => {
+  const form = formOf(event);
+  if (form && event.detail.ctx.hx.redirect?.startsWith("/login")) {
+    event.preventDefault();
+    notSaved(form, "You are signed out.", signIn());
+  }
+});
+document.addEventListener("htmx:error", (event) => {
+  const form = formOf(event);
+  if (form) notSaved(form, "Gatehouse can’t be reached. Try again when you are connected.");
+});
+document.addEventListener("htmx:finally:request", (event) => {
+  const form = formOf(event);
+  const status = event.detail.ctx?.response?.status ?? 0;
+  if (!form || status < 400) return;
+  form.reset();
+  if (!form.querySelector(".not-saved")) notSaved(form, `Gatehouse answered with an error (${status}). Try again.`);
+});
+
+// Choosing rows for one change of many.
+const boxes = () => [...document.querySelectorAll('input[form="bulk"]')];
+
+const picked = () => {
+  const said = document.getElementById("picked-count");
+  if (!said) return;
+  said.textContent = ` (${boxes().filter((box) => box.checked).length})`;
+  const all = document.querySelector("[data-pick-all]");
+  all.hidden = false;
+  all.textContent = boxes().every((box) => box.checked) ? "Select none" : "Select this page";
+};
+
+document.addEventListener("click", (event) => {
+  if (!event.target.matches?.("[data-pick-all]")) return;
+  const want = !boxes().every((box) => box.checked);
+  for (const box of boxes()) box.checked = want;
+  document.getElementById("bulk-picked").checked = true;
+  picked();
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches?.('input[form="bulk"]')) {
+    document.getElementById("bulk-picked").checked = true;
+    picked();
+  }
+});
+document.addEventListener("DOMContentLoaded", picked);
+document.addEventListener("htmx:after:swap", picked);

@@ -25,8 +25,11 @@ ROLES = {
     "approvals.index": "viewer", "approvals.inbox": "viewer", "approvals.count": "viewer",
     "approvals.history": "viewer", "approvals.show": "viewer", "approvals.decide": "technician",
     "tools.index": "viewer", "tools.show": "viewer", "tools.set_policy": "technician",
-    "tools.reset": "technician", "tools.review": "technician",
-    "activity.index": "viewer", "activity.show": "viewer",
+    "tools.reset": "technician", "tools.review": "technician", "tools.definition": "viewer",
+    "bulk.index": "viewer", "bulk.preview": "technician", "bulk.change": "technician", "bulk.show": "viewer",
+    "bulk.undo": "technician",
+    "trying.show": "admin", "trying.run": "admin",
+    "activity.index": "viewer", "activity.show": "viewer", "activity.download": "technician",
     "integrations.index": "viewer", "integrations.show": "viewer", "integrations.add_practice": "admin",
     "integrations.sync_now": "technician", "integrations.set_state": "technician",
     "integrations.rename": "admin", "integrations.ask_disconnect": "admin", "integrations.disconnect": "admin",
@@ -93,7 +96,7 @@ def path_for(rule: Rule) -> str:
         "name": "desk", "step": "address", "catalogue_name": "mcp:desk:get_ticket", "approval_id": approval.id,
         "tool_id": Tool.get().id, "agent_id": 1, "user_id": User.select().order_by(User.id.desc()).first().id,
         "entry_id": Entry.select().first().id, "session_id": 999, "filename": "app.css",
-        "sign_in_id": "none", "reason": "unknown",
+        "sign_in_id": "none", "reason": "unknown", "bulk_id": "none",
     }  # fmt: skip
     return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]
 

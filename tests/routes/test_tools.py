@@ -91,8 +91,8 @@ def test_one_tool_shows_its_definition_and_its_history(admin: Visitor, connect: 
 def test_a_tool_with_an_odd_name_has_a_page(admin: Visitor, connect: Connect) -> None:
     connect("desk", tool("files/read all?#1", "Read"))
     html = admin.get(f"{SETTINGS}/desk")
-    link = html.split('<a href="/tools/')[1].split('"')[0]
-    assert "files/read all?#1" in text_of(admin.get(f"/tools/{link}"))
+    link = html.split('<a href="/tools/mcp:')[1].split('"')[0]
+    assert "files/read all?#1" in text_of(admin.get(f"/tools/mcp:{link}"))
 
 
 # --- policies
@@ -104,7 +104,7 @@ def test_a_policy_is_saved_in_place_and_the_answer_is_the_row_as_stored(
 ) -> None:
     connect("desk")
     one = named("delete_ticket")
-    reply = admin.post(f"/tools/{one.id}/policy", htmx=True, policy=policy)
+    reply = admin.post(f"/tools/{one.id}/policy", htmx=True, policy=policy, selectable="1")
     assert reply.status_code == 200
     assert f'value="{policy}" checked' in reply.text
     assert named("delete_ticket").policy == policy
@@ -125,19 +125,21 @@ def test_without_javascript_the_save_button_comes_back_to_where_it_was(
     assert named("get_ticket").policy == "auto"
 
 
-def test_a_wrong_or_late_wish_changes_nothing_and_goes_to_the_notice(
-    admin: Visitor, connect: Connect
-) -> None:
+def test_a_wrong_or_late_wish_changes_nothing_and_the_row_says_why(admin: Visitor, connect: Connect) -> None:
     desk = connect("desk")
     one = named("get_ticket")
     reply = admin.post(f"/tools/{one.id}/policy", htmx=True, policy="toggle")
     assert reply.status_code == 422
-    assert reply.headers["HX-Retarget"] == "#notice"
+    assert "Not saved. There is no such policy." in text_of(reply.text)
+    assert 'value="auto" checked' in reply.text
     seen = one.definition_digest
     change(desk, tool("get_ticket", "Get and forward"), WRITE)
     reply = admin.post(f"/tools/{one.id}/policy", htmx=True, policy="auto", seen=seen)
     assert reply.status_code == 409
+    assert "Not saved. The definition of this tool has changed" in text_of(reply.text)
+    assert 'value="approval" checked' in reply.text
     assert named("get_ticket").policy == "approval"
+    assert admin.post(f"/tools/{one.id}/policy", policy="auto", seen=seen).status_code == 409
     assert admin.post("/tools/999999/policy", policy="auto").status_code == 404
 
 
@@ -170,9 +172,13 @@ def test_a_choice_is_marked_and_can_be_reset(admin: Visitor, connect: Connect) -
     connect("desk")
     one = named("get_ticket")
     reply = admin.post(f"/tools/{one.id}/policy", htmx=True, policy="disabled")
-    assert "Changed from seed by admin@example.com" in text_of(reply.text)
+    assert "Disabled by Admin just now ; the seed was Auto, because the name says “get”." in text_of(
+        reply.text
+    )
+    assert "Reset to seed" in reply.text
     reply = admin.post(f"/tools/{one.id}/reset", htmx=True)
-    assert "Changed from seed" not in reply.text
+    assert "Auto by Admin just now ; as the seed" in text_of(reply.text)
+    assert "Reset to seed" not in reply.text
     assert named("get_ticket").policy == "auto"
 
 
@@ -185,7 +191,9 @@ def test_a_changed_tool_asks_for_a_look_and_shows_what_changed(admin: Visitor, c
     html = admin.get(f"{SETTINGS}/desk")
     assert "Definition changed" in html
     assert "Needs review" in html
-    assert "Tightened by Gatehouse" in html
+    assert "Approval needed : tightened by Gatehouse just now , because its definition changed." in text_of(
+        html
+    )
     assert "<ins>+Also send it to us.</ins>" in admin.get("/tools/mcp:desk:get_ticket")
     one = named("get_ticket")
     reply = admin.post(f"/tools/{one.id}/review", htmx=True, wanted="keep", seen=one.definition_digest)

@@ -97,7 +97,11 @@ def test_an_unknown_policy_is_refused(desk: dict[str, Tool], ann: Actor, policy:
 def test_reset_goes_back_to_the_seed_by_the_same_rules(desk: dict[str, Tool], ann: Actor, tom: Actor) -> None:
     policies.set_policy(desk["delete_ticket"], "disabled", ann)
     stored = policies.reset(desk["delete_ticket"], tom)
-    assert (stored.policy, stored.policy_by, stored.changed_from_seed) == ("approval", "", False)
+    assert (stored.policy, stored.policy_by, stored.changed_from_seed) == (
+        "approval",
+        "tom@example.com",
+        False,
+    )
 
 
 def test_looking_at_a_changed_tool_keeps_its_policy_and_ends_the_review(

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, request, url_for
+from flask import Blueprint, g, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
-from webapp.errors import InvalidInput
+from webapp.errors import Forbidden, InvalidInput, Refused, Stale
 from webapp.routes.guards import allow, current_actor, current_user
-from webapp.routes.replies import fragment, page
+from webapp.routes.replies import fragment, is_htmx, page
 from webapp.services import policies, tools
 from webapp.services.policies import POLICIES
 from webapp.services.tools import Wanted
-from webapp.store.models import Entry, Integration, Tool
+from webapp.store.models import Entry, Integration, Tool, User
 
 bp = Blueprint("tools", __name__, url_prefix="/tools")
 
-# What a row shows before it points to the tool's own page.
-LONGEST_SHOWN = 1500
+# What a folded row shows before it points to the tool's own page.
+LONGEST_SHOWN = 6000
 FIRST_LINE = 160
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table, for one reader. `hindrances`: why this reader may not set a policy."""
+    """One line of the table, for one reader. `hindrances`: why this reader may not set a policy; `problem`: why
+    the last wish was refused."""
 
     tool: Tool
     hindrances: dict[str, str]
-    schema: str = ""
+    problem: Refused | None = None
 
     @property
     def fixed(self) -> bool:
@@ -44,36 +48,49 @@ class Row:
         return line if len(line) <= FIRST_LINE else line[:FIRST_LINE].rsplit(" ", 1)[0] + "…"
 
     @property
-    def long(self) -> bool:
-        return len(self.tool.description) + len(self.schema) > LONGEST_SHOWN
+    def new(self) -> bool:
+        return tools.is_new(self.tool)
 
     @property
-    def hides_something(self) -> bool:
-        return tools.hides_something(self.tool)
+    def by(self) -> str:
+        """Who set the policy last, by name."""
+        return _people().get(self.tool.policy_by) or self.tool.policy_by
+
+    @property
+    def called_at(self) -> datetime | None:
+        called: datetime | None = self.tool.called_at
+        return called
+
+    @property
+    def together(self) -> int:
+        """How many tools were set in the same go."""
+        return int(self.tool.together) if self.tool.policy_by else 0
 
     @property
     def why_not(self) -> str:
         return next((why for why in self.hindrances.values() if why), "")
 
 
-def row(tool: Tool) -> Row:
+def row(tool: Tool, problem: Refused | None = None) -> Row:
     role = current_user().role
-    hindrances = {policy: policies.hindrance(tool, policy, role) for policy in POLICIES}
-    return Row(tool, hindrances, pretty(tool.definition.get("inputSchema")))
+    return Row(tool, {policy: policies.hindrance(tool.kind, policy, role) for policy in POLICIES}, problem)
 
 
 def pretty(value: Any) -> str:
     return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def wanted() -> Wanted:
-    args = request.args
+def wanted(args: MultiDict[str, str] | None = None) -> Wanted:
+    """What the address asks for, or a form that repeats it."""
+    given = request.args if args is None else args
     return Wanted(
-        words=args.get("q", "")[:200].strip(),
-        policy=args.get("policy", ""),
-        integration=args.get("integration", ""),
-        mark=args.get("mark", ""),
-        page=min(max(args.get("page", 1, int), 1), 10_000),
+        words=given.get("q", "")[:200].strip(),
+        policy=given.get("policy", ""),
+        integration=given.get("integration", ""),
+        mark=given.get("mark", ""),
+        page=min(max(given.get("page", 1, int), 1), 10_000),
+        kind=given.get("kind", ""),
+        order=given.get("sort", ""),
     )
 
 
@@ -108,35 +125,60 @@ def show(catalogue_name: str) -> ResponseReturnValue:
     )
 
 
+@bp.get("/<int:tool_id>/definition")
+@allow("viewer")
+def definition(tool_id: int) -> ResponseReturnValue:
+    """What a folded row shows when it is opened."""
+    tool = tools.by_id(tool_id)
+    schema = pretty(tool.definition.get("inputSchema"))
+    whole = url_for(".show", catalogue_name=tool.catalogue_name)
+    long = len(tool.description) + len(schema) > LONGEST_SHOWN
+    return fragment("tools/_definition.html", otherwise=whole, tool=tool, schema=schema, long=long)
+
+
 @bp.post("/<int:tool_id>/policy")
 @allow("technician")
 def set_policy(tool_id: int) -> ResponseReturnValue:
-    tool = tools.by_id(tool_id)
     wanted_policy, seen = request.form.get("policy", ""), request.form.get("seen", "")
-    return _row(policies.set_policy(tool, wanted_policy, current_actor(), seen=seen))
+    return _saved(tool_id, lambda tool: policies.set_policy(tool, wanted_policy, current_actor(), seen=seen))
 
 
 @bp.post("/<int:tool_id>/reset")
 @allow("technician")
 def reset(tool_id: int) -> ResponseReturnValue:
-    tool = tools.by_id(tool_id)
-    return _row(policies.reset(tool, current_actor(), seen=request.form.get("seen", "")))
+    seen = request.form.get("seen", "")
+    return _saved(tool_id, lambda tool: policies.reset(tool, current_actor(), seen=seen))
 
 
 @bp.post("/<int:tool_id>/review")
 @allow("technician")
 def review(tool_id: int) -> ResponseReturnValue:
-    tool, seen = tools.by_id(tool_id), request.form.get("seen", "")
+    seen = request.form.get("seen", "")
     match request.form.get("wanted", ""):
         case "keep":
-            return _row(policies.keep(tool, current_actor(), seen=seen))
+            return _saved(tool_id, lambda tool: policies.keep(tool, current_actor(), seen=seen))
         case "auto":
-            return _row(policies.set_policy(tool, "auto", current_actor(), seen=seen))
+            return _saved(tool_id, lambda tool: policies.set_policy(tool, "auto", current_actor(), seen=seen))
     raise InvalidInput("Choose to keep the policy or to put it back to Auto.", field="wanted")
 
 
-def _row(tool: Tool) -> ResponseReturnValue:
-    return fragment("tools/_row.html", otherwise=_back(tool), row=row(tool))
+def _saved(tool_id: int, act: Callable[[Tool], Tool]) -> ResponseReturnValue:
+    """The row as it is stored now; where the wish was refused, with the reason in it."""
+    tool = tools.by_id(tool_id)
+    problem: Refused | None = None
+    try:
+        act(tool)
+    except (Forbidden, InvalidInput, Stale) as error:
+        if not is_htmx():
+            raise
+        problem = error
+    return fragment(
+        "tools/_row.html",
+        otherwise=_back(tool),
+        status=problem.status if problem else 200,
+        row=row(tools.by_id(tool_id), problem),
+        selectable="selectable" in request.form,
+    )
 
 
 def _back(tool: Tool) -> str:
@@ -150,3 +192,11 @@ def _back(tool: Tool) -> str:
 
 def _details(entry: Entry | None) -> dict[str, Any]:
     return dict(json.loads(entry.details)) if entry else {}
+
+
+def _people() -> dict[str, str]:
+    """Names by e-mail address, asked for once a page."""
+    if "people" not in g:
+        g.people = dict(User.select(User.email, User.name).where(User.name != "").tuples())
+    found: dict[str, str] = g.people
+    return found

@@ -21,13 +21,17 @@ def stricter(one: str, other: str) -> str:
     return max(one, other, key=POLICIES.index)
 
 
-def hindrance(tool: Tool, policy: str, role: str) -> str:
-    """Why somebody of this role may not set this policy; empty when they may."""
+def looser(one: str, other: str) -> bool:
+    return POLICIES.index(one) < POLICIES.index(other)
+
+
+def hindrance(kind: str, policy: str, role: str) -> str:
+    """Why somebody of this role may not set a tool of this kind to this policy; empty when they may."""
     if role == "admin":
         return ""
     if role != "technician":
         return "Only technicians and admins change policies."
-    if policy == "auto" and tool.kind != "read":
+    if policy == "auto" and kind != "read":
         return "Only an admin can set a tool that may write to Auto."
     return ""
 
@@ -60,27 +64,26 @@ def reset(tool: Tool, actor: Actor, *, seen: str = "") -> Tool:
 
 
 def keep(tool: Tool, actor: Actor, *, seen: str = "") -> Tool:
-    """Somebody looked at the changed definition and leaves the policy as it is."""
+    """Somebody looked at a new tool or a changed definition, and leaves the policy as it is."""
     needs(actor, "technician")
     with writing():
         current = _current(tool, seen)
-        _change(current, current.policy, actor, "tool.reviewed")
+        if current.changed_at is not None or current.policy_at is None:
+            _change(current, current.policy, actor, "tool.reviewed")
     return _current(tool)
 
 
 def _permitted(tool: Tool, policy: str, actor: Actor) -> None:
-    if why := hindrance(tool, policy, actor.role):
+    if why := hindrance(tool.kind, policy, actor.role):
         raise Forbidden(why, next_step="Ask an admin, or choose Approval needed.")
 
 
 def _change(tool: Tool, policy: str, actor: Actor, action: str) -> None:
     """In the caller's transaction."""
-    if policy == tool.policy and tool.changed_at is None:
+    if policy == tool.policy and tool.changed_at is None and action != "tool.reviewed":
         return
-    by = "" if policy == tool.seed_policy else actor.name
-    changes: dict[str, Any] = {"policy": policy, "policy_by": by, "changed_at": None}
-    if policy != tool.policy or by != tool.policy_by:
-        changes["policy_at"] = now()
+    changes: dict[str, Any] = {"policy": policy, "policy_by": actor.name, "policy_at": now()}
+    changes |= {"changed_at": None, "policy_bulk": ""}
     Tool.update(**changes).where(Tool.id == tool.id).execute()
     integration = tool.integration
     audit.record(

@@ -15,6 +15,7 @@ from webapp.services.addresses import host_of
 from webapp.services.audit import Actor, Row
 from webapp.services.changes import describe
 from webapp.services.policies import stricter
+from webapp.services.visible import hidden_within
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration, Quarantine, Tool
@@ -159,6 +160,7 @@ def _definition(tool: ToolDefinition) -> dict[str, Any]:
         "description": tool.description,
         "definition": tool.raw,
         "definition_digest": tool.digest,
+        "flagged": hidden_within(tool.raw),
     }
 
 

@@ -48,6 +48,8 @@ ACTIONS = {
     "policy.reset": "put {tool} back to its seed, {to:policy}",
     "tool.changed": "found a new definition of {tool}, which is set to {to:policy} now",
     "tool.reviewed": "looked at the new definition of {tool} and left it at {to:policy}",
+    "policies.bulk": "set {tools:tools} {what}",
+    "policies.bulk_undone": "undid a bulk change: put {tools:tools} {what}",
     "integration.added": "began to add {integration}",
     "integration.changed": "changed the address or the name of {integration}",
     "integration.private_allowed": "allowed {integration} to be in our own network, at {host}",
@@ -97,6 +99,9 @@ ACTIONS = {
     "session.all_ended": "signed {of} out everywhere",
     "session.refused": "could not sign in",
     "backup.made": "made a backup",
+    "log.exported": "exported the log as {as}{filters:filters}",
+    "log.kept": "let the log be kept {days:kept}",
+    "log.sealed": "removed {count:entries} from the log, all up to {last}, and sealed the gap",
     "key.rotated": "rotated the key that seals the secrets",
 }
 
@@ -127,6 +132,17 @@ def tell(entry: Entry) -> Sentence:
     return Sentence(pieces, "refused", "stop") if entry.outcome == "refused" else Sentence(pieces)
 
 
+def by_noun() -> dict[str, list[tuple[str, str]]]:
+    """{noun: [(action, its words)]}, to choose from."""
+    nouns: dict[str, list[tuple[str, str]]] = {}
+    for action, template in ACTIONS.items():
+        words = "".join(
+            f"{words}{'…' if name is not None else ''}" for words, name, *_ in Formatter().parse(template)
+        )
+        nouns.setdefault(action.partition(".")[0].replace("_", "-"), []).append((action, words))
+    return nouns
+
+
 def _pieces(template: str, entry: Entry) -> list[Piece]:
     details = json.loads(entry.details)
     pieces = []
@@ -155,6 +171,14 @@ def _said(value: Any, how: str) -> str:
             return "1 tool" if value == 1 else f"{value} tools"
         case "limits":
             return _limits(value)
+        case "filters":
+            return (
+                "".join(f", {name} {text}" for name, text in value.items()) if isinstance(value, dict) else ""
+            )
+        case "kept":
+            return f"for {value} days" if value else "for ever"
+        case "entries":
+            return "1 entry" if value == 1 else f"{value:,} entries" if isinstance(value, int) else str(value)
         case "moment":
             return f"{str(value)[11:16]} UTC"
         case "until":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 # Joiners, fillers and selectors without a glyph of their own, in categories where others have one.
 INVISIBLE_MARKS = {
@@ -22,6 +23,16 @@ def is_hidden(character: str) -> bool:
 
 def has_hidden(text: str) -> bool:
     return any(is_hidden(character) for character in text)
+
+
+def hidden_within(value: Any) -> bool:
+    """Anywhere in a JSON value, in its keys too: a model reads the schema as well as the description."""
+    if isinstance(value, str):
+        plain = value.replace("\n", "").replace("\t", "")
+        return not (plain.isascii() and plain.isprintable()) and has_hidden(value)
+    if isinstance(value, dict):
+        return any(hidden_within(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(hidden_within, value))
 
 
 def reveal(text: object) -> list[tuple[str, bool]]:

@@ -1,0 +1,312 @@
+"""Many policies in one go: what a change would do, doing it in one transaction, and taking it back at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from peewee import chunked
+
+from webapp.errors import InvalidInput, NotFound, Stale
+from webapp.services import audit, policies, tools
+from webapp.services.accounts import needs
+from webapp.services.audit import Actor, Row
+from webapp.services.policies import POLICIES, looser
+from webapp.services.tools import Candidate, Wanted
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import BulkChange, BulkItem, Tool
+
+MANY = 10
+MOST_CHOSEN = 5000
+ROWS_AT_ONCE = 500
+NAMES_IN_LOG = 100
+NOT_REVIEWED = "Its definition changed, and nobody has looked at it yet."
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants for many tools at once. `what` stands after the tools: “set 12 tools to Disabled”."""
+
+    name: str
+    word: str
+    what: str
+    policy_for: Callable[[Candidate], str]
+    hint: str = ""
+
+
+def _always(policy: str) -> Callable[[Candidate], str]:
+    return lambda tool: policy
+
+
+def _seed(tool: Candidate) -> str:
+    return tool.seed_policy
+
+
+def _no_writes(tool: Candidate) -> str:
+    return tool.policy if tool.kind == "read" else "disabled"
+
+
+WISHES = {
+    wish.name: wish
+    for wish in (
+        *(Wish(name, word, f"to {word}", _always(name)) for name, word in policies.WORDS.items()),
+        Wish("seed", "Their seeds", "to their seeds", _seed),
+        Wish("careful", "Careful", "by the preset Careful", _always("approval"), "Every tool waits for approval."),
+        Wish("balanced", "Balanced", "by the preset Balanced", _seed, "Every tool goes back to its seed."),
+        Wish(
+            "read-only", "Read-only", "by the preset Read-only", _no_writes,
+            "What may write is disabled; reads stay as they are.",
+        ),
+        Wish("open", "Open", "by the preset Open", _always("auto"), "Every tool runs without asking."),
+    )
+}  # fmt: skip
+PRESETS = ("careful", "balanced", "read-only", "open")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Single tools, or all that a filter matches."""
+
+    wanted: Wanted = Wanted()
+    ids: tuple[int, ...] | None = None
+
+    def tools(self) -> list[Candidate]:
+        return tools.matching(self.wanted) if self.ids is None else tools.chosen(self.ids[:MOST_CHOSEN])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tool, from which policy to which. `why_not`: what keeps it from being done."""
+
+    tool: Candidate
+    after: str
+    why_not: str = ""
+
+    @property
+    def loosens(self) -> bool:
+        return looser(self.after, self.tool.policy)
+
+    @property
+    def loosens_write(self) -> bool:
+        return self.loosens and self.tool.kind != "read"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`same` counts the tools that are as wished already."""
+
+    steps: list[Step]
+    left_out: list[Step] = field(default_factory=list)
+    same: int = 0
+
+    @property
+    def loosened_writes(self) -> list[Step]:
+        return [step for step in self.steps if step.loosens_write]
+
+    @property
+    def others(self) -> list[Step]:
+        return [step for step in self.steps if not step.loosens_write]
+
+    @property
+    def needs_preview(self) -> bool:
+        return len(self.steps) > MANY or bool(self.loosened_writes)
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        """(from, to, how many), the loosest targets first."""
+        counted = Counter((step.tool.policy, step.after) for step in self.steps)
+        ordered = sorted(counted, key=lambda pair: (POLICIES.index(pair[1]), POLICIES.index(pair[0])))
+        return [(before, after, counted[before, after]) for before, after in ordered]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same plan: what a person saw is what is done."""
+        lines = [f"{s.tool.id} {s.tool.policy} {s.after} {s.tool.definition_digest}" for s in self.steps]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]
+
+
+def wish(name: str) -> Wish:
+    if name not in WISHES:
+        raise InvalidInput("Choose the policy to set.", field="to")
+    return WISHES[name]
+
+
+def plan(selection: Selection, wish: Wish, role: str) -> Plan:
+    return _planned(((tool, wish.policy_for(tool)) for tool in selection.tools()), role)
+
+
+def change(selection: Selection, wish: Wish, actor: Actor, *, seen: str = "") -> BulkChange:
+    """Raises Stale where the plan is not the one with the digest `seen`, or was not seen and ought to be."""
+    needs(actor, "technician")
+    with writing():
+        planned = plan(selection, wish, actor.role)
+        if (seen or planned.needs_preview) and seen != planned.digest:
+            raise Stale(
+                "Some of these tools have changed since the preview was made.",
+                next_step="Look at what would be done now.",
+            )
+        if not planned.steps:
+            raise InvalidInput("Nothing was changed.", why=nothing(planned), field="tool")
+        return _do(planned, _new(actor, wish.what, selection.wanted.integration), actor)
+
+
+def nothing(planned: Plan) -> str:
+    """Why a plan does nothing."""
+    if planned.left_out:
+        return planned.left_out[0].why_not
+    return "They have this policy already." if planned.same else "No tool was selected."
+
+
+# --- looking back
+
+
+def find(bulk_id: str) -> BulkChange:
+    found: BulkChange | None = BulkChange.get_or_none(BulkChange.id == bulk_id)
+    if found is None:
+        raise NotFound("There is no such bulk change.", next_step="Look for it under Activity.")
+    return found
+
+
+def latest(limit: int = 50) -> list[BulkChange]:
+    return list(BulkChange.select().order_by(BulkChange.at.desc()).limit(limit))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What Undo leaves alone, and why. `policy` is what it has now; empty: there is no such tool any more."""
+
+    catalogue_name: str
+    why: str
+    policy: str = ""
+
+
+@dataclass(frozen=True)
+class Undoing:
+    plan: Plan
+    skipped: list[Skipped]
+
+
+def undoing(bulk: BulkChange, role: str) -> Undoing:
+    """What Undo would do now: whatever somebody has changed since stays as it is."""
+    items = list(BulkItem.select().where(BulkItem.bulk == bulk).order_by(BulkItem.catalogue_name))
+    known = {tool.id: tool for tool in tools.chosen([item.tool_id for item in items if item.tool_id])}
+    undone_by = {one.id for one in BulkChange.select(BulkChange.id).where(BulkChange.undoes == bulk)}
+    back: list[tuple[Candidate, str]] = []
+    skipped: list[Skipped] = []
+    for item in items:
+        tool = known.get(item.tool_id)
+        if tool is not None and not (why := _why_not_back(item, tool, bulk, undone_by)):
+            back.append((tool, item.before))
+        else:
+            why = why if tool else "It is gone: its server was disconnected."
+            skipped.append(Skipped(item.catalogue_name, why, tool.policy if tool else ""))
+    planned = _planned(back, role)
+    skipped += [Skipped(s.tool.catalogue_name, s.why_not, s.tool.policy) for s in planned.left_out]
+    return Undoing(planned, skipped)
+
+
+def undo(bulk: BulkChange, actor: Actor) -> BulkChange:
+    """A bulk change of its own, which can be taken back too. Raises Stale when nothing is left to put back."""
+    needs(actor, "technician")
+    with writing():
+        doing = undoing(bulk, actor.role)
+        if not doing.plan.steps:
+            raise Stale(
+                "Nothing is left to put back.",
+                why=doing.skipped[0].why if doing.skipped else "",
+                next_step="Change the tools one by one.",
+            )
+        new = _new(actor, "back to what they were", str(bulk.integration), undoes=bulk)
+        return _do(doing.plan, new, actor, skipped=doing.skipped)
+
+
+def _why_not_back(item: BulkItem, tool: Candidate, bulk: BulkChange, undone_by: set[str]) -> str:
+    if tool.policy_bulk in undone_by:
+        return "It was put back already."
+    if tool.policy_bulk != bulk.id or tool.policy != item.after:
+        return "Its policy was changed since."
+    if tool.definition_digest != item.definition_digest and looser(item.before, tool.policy):
+        return "Its definition changed since."
+    return ""
+
+
+# --- doing it
+
+
+def _planned(pairs: Iterable[tuple[Candidate, str]], role: str) -> Plan:
+    steps: list[Step] = []
+    left_out: list[Step] = []
+    same = 0
+    for tool, after in pairs:
+        if after == tool.policy:
+            same += 1
+        elif why := _hindrance(tool, after, role):
+            left_out.append(Step(tool, after, why))
+        else:
+            steps.append(Step(tool, after))
+    return Plan(steps, left_out, same)
+
+
+def _hindrance(tool: Candidate, after: str, role: str) -> str:
+    """Nobody looks at each tool of many: one whose definition changed only gets stricter this way."""
+    if tool.changed and looser(after, tool.policy):
+        return NOT_REVIEWED
+    return policies.hindrance(tool.kind, after, role)
+
+
+def _new(actor: Actor, what: str, integration: str, undoes: BulkChange | None = None) -> BulkChange:
+    id = f"blk_{secrets.token_hex(8)}"
+    return BulkChange(id=id, at=now(), by=actor.name, what=what, integration=integration, undoes=undoes)
+
+
+def _do(planned: Plan, bulk: BulkChange, actor: Actor, skipped: Iterable[Skipped] = ()) -> BulkChange:
+    """In the caller's transaction: the tools, a log row for each, and one for all."""
+    bulk.save(force_insert=True)
+    for before, after, _ in planned.counts:
+        ids = [s.tool.id for s in planned.steps if (s.tool.policy, s.after) == (before, after)]
+        for batch in chunked(ids, ROWS_AT_ONCE):
+            marks = {"policy": after, "policy_by": actor.name, "policy_at": bulk.at, "policy_bulk": bulk.id}
+            Tool.update(**marks).where(Tool.id.in_(batch)).execute()
+    for rows in chunked((_item(step, bulk) for step in planned.steps), ROWS_AT_ONCE):
+        BulkItem.insert_many(rows).execute()
+    audit.append(_log_row(step, bulk, actor) for step in planned.steps)
+    _log_summary(planned, bulk, actor, [one.catalogue_name for one in skipped])
+    return bulk
+
+
+def _item(step: Step, bulk: BulkChange) -> dict[str, Any]:
+    tool = step.tool
+    return {
+        "bulk": bulk.id, "tool": tool.id, "catalogue_name": tool.catalogue_name, "kind": tool.kind,
+        "before": tool.policy, "after": step.after, "definition_digest": tool.definition_digest,
+    }  # fmt: skip
+
+
+def _log_row(step: Step, bulk: BulkChange, actor: Actor) -> Row:
+    tool = step.tool
+    details = {"from": tool.policy, "to": step.after, "seed": tool.seed_policy, "bulk": bulk.id}
+    return Row("change", actor, "policy.set", tool.integration, tool.catalogue_name, details=details)
+
+
+def _log_summary(planned: Plan, bulk: BulkChange, actor: Actor, skipped: list[str]) -> None:
+    details: dict[str, Any] = {
+        "bulk": bulk.id,
+        "tools": len(planned.steps),
+        "what": bulk.what,
+        "counts": {f"{before} → {after}": count for before, after, count in planned.counts},
+    }
+    if bulk.undoes_id:
+        details |= {
+            "undoes": bulk.undoes_id,
+            "skipped": len(skipped),
+            "skipped_tools": skipped[:NAMES_IN_LOG],
+        }
+    elif planned.left_out:
+        details["left_out"] = len(planned.left_out)
+    action = "policies.bulk_undone" if bulk.undoes_id else "policies.bulk"
+    audit.record(action, actor, integration=bulk.integration, details=details)
