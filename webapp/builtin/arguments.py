@@ -26,6 +26,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "enum": lambda values: f"must be one of {', '.join(str(value) for value in values)}",
     "minLength": lambda least: "must not be empty" if least == 1 else f"needs at least {least} characters",
     "maxLength": lambda most: f"may have {most:,} characters at most",
+    "pattern": lambda form: f"must have the form {form}",
     "minimum": lambda least: f"must be {least} or more",
     "maximum": lambda most: f"must be {most} or less",
     "minItems": lambda least: (
@@ -67,5 +68,10 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
         stranger = next(name for name in error.instance if name not in known)
         return f"There is no argument “{printable(stranger, 60)}”. Known are: {', '.join(known)}."
     place = "".join(f"[{part}]" if isinstance(part, int) else part for part in error.absolute_path)
+    return f"“{place or 'arguments'}” {complaint(error)}."
+
+
+def complaint(error: ValidationError) -> str:
+    """How a sentence goes on that began with the name of what does not fit."""
     words = _WORDS.get(str(error.validator))
-    return f"“{place or 'arguments'}” {words(error.validator_value) if words else 'does not fit'}."
+    return words(error.validator_value) if words else "does not fit"
