@@ -14,7 +14,7 @@ from tests.routes.visitors import Visitor
 from webapp.services import agents, approvals, audit, integrations
 from webapp.services.audit import COMMAND
 from webapp.store.fields import now
-from webapp.store.models import Check, Entry, Integration, Tool, User, database
+from webapp.store.models import Approval, Check, Entry, Integration, Tool, User, database
 
 # The lowest role that may use an endpoint; "anyone" needs no sign-in.
 ROLES = {
@@ -24,6 +24,8 @@ ROLES = {
     "home.index": "viewer",
     "approvals.index": "viewer", "approvals.inbox": "viewer", "approvals.count": "viewer",
     "approvals.history": "viewer", "approvals.show": "viewer", "approvals.decide": "technician",
+    "approvals.ahead": "viewer", "approvals.end_standing": "technician", "approvals.decide_all": "technician",
+    "approvals.extend": "technician", "approvals.look": "technician", "approvals.set_second_person": "admin",
     "tools.index": "viewer", "tools.show": "viewer", "tools.set_policy": "technician",
     "tools.reset": "technician", "tools.review": "technician", "tools.definition": "viewer",
     "bulk.index": "viewer", "bulk.preview": "technician", "bulk.change": "technician", "bulk.show": "viewer",
@@ -91,12 +93,12 @@ def lowest(endpoint: str) -> str:
 
 
 def path_for(rule: Rule) -> str:
-    approval = approvals.Approval.select().first()
+    approval = Approval.select().first()
     values = {
         "name": "desk", "step": "address", "catalogue_name": "mcp:desk:get_ticket", "approval_id": approval.id,
         "tool_id": Tool.get().id, "agent_id": 1, "user_id": User.select().order_by(User.id.desc()).first().id,
         "entry_id": Entry.select().first().id, "session_id": 999, "filename": "app.css",
-        "sign_in_id": "none", "reason": "unknown", "bulk_id": "none",
+        "sign_in_id": "none", "standing_id": 999, "reason": "unknown", "bulk_id": "none",
     }  # fmt: skip
     return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]
 

@@ -124,13 +124,13 @@ def test_the_browsers_zone_counts_and_ones_own_choice_counts_more(viewer: Visito
     assert "times are in Asia/Kolkata" in text_of(viewer.get("/account"))
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "../../etc/passwd", "<b>", "x" * 5000, "%00"])
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../../etc/passwd", "<b>", "x" * 500, "%00"])
 def test_a_zone_that_is_none_is_refused_by_the_form_and_ignored_in_the_cookie(
     viewer: Visitor, name: str
 ) -> None:
     viewer.browser.set_cookie("zone", name)
     assert "times are in UTC" in text_of(viewer.get("/account"))
-    assert viewer.post("/account/zone", zone=name).status_code == 400
+    assert viewer.post("/account/zone", zone=name).status_code == 422
     assert "times are in UTC" in text_of(viewer.get("/account"))
 
 
@@ -166,7 +166,7 @@ def test_the_theme_leads_back_into_our_own_house_only(viewer: Visitor, back: str
 
 
 def test_a_theme_that_is_none_is_refused(viewer: Visitor) -> None:
-    assert viewer.post("/account/theme", theme='"><b>').status_code == 400
+    assert viewer.post("/account/theme", theme='"><b>').status_code == 422
     viewer.browser.set_cookie("theme", '"><b>')
     viewer.post("/logout")
     assert theme_of(viewer.get("/login")) is None

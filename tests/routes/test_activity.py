@@ -64,7 +64,7 @@ def test_a_moment_is_relative_with_the_absolute_one_beside_it(viewer: Visitor) -
 
 
 def test_the_log_check_is_one_link_away(viewer: Visitor) -> None:
-    assert 'href="/settings/general">Check the log' in viewer.get("/activity")
+    assert 'href="/settings/general#log-head">Check the log' in viewer.get("/activity")
 
 
 # --- filters
@@ -102,6 +102,13 @@ def entries(app: Flask) -> dict[str, int]:
         ({"actor": "Cursor", "outcome": "denied"}, ["denied"]),
         ({"actor": "ann@example.com"}, ["paused"]),
         ({"actor": "ann"}, []),
+        ({"agent": "Cursor", "outcome": "denied"}, ["denied"]),
+        ({"user": "ann@example.com"}, ["paused"]),
+        ({"user": "Cursor"}, []),
+        ({"agent": "ann@example.com"}, []),
+        ({"action": "integration.paused"}, ["paused"]),
+        ({"action": "call", "tool": "mcp:desk:add_note"}, ["write", "written"]),
+        ({"action": "integration.paused", "kind": "call"}, []),
         ({"tool": "mcp:desk:add_note"}, ["write", "written"]),
         ({"tool": "mcp:desk:add_note", "outcome": "ok"}, ["written"]),
         ({"approval": "apr_1"}, ["write", "written"]),
@@ -126,22 +133,28 @@ def test_filters_find_what_they_say(
 
 def test_the_form_shows_what_was_asked_for(viewer: Visitor, entries: dict[str, int]) -> None:
     asked = {
-        "kind": "call", "outcome": "error", "actor": "Cursor", "integration": "halo", "text": "ticket",
+        "kind": "call", "outcome": "error", "agent": "Cursor", "integration": "halo", "text": "ticket",
         "tool": "mcp:halo:get_ticket", "since": "2026-01-01", "until": "2027-12-31",
     }  # fmt: skip
     html = viewer.get("/activity?" + urlencode(asked))
-    for name in ("actor", "text", "tool", "since", "until"):
+    for name in ("text", "tool", "since", "until"):
         assert re.search(rf'name="{name}"[^>]* value="{asked[name]}"', html), name
-    for name in ("kind", "outcome", "integration"):  # halo is not there any more: still shown
+    for name in (
+        "kind",
+        "outcome",
+        "integration",
+        "agent",
+    ):  # halo and Cursor are not there any more: still shown
         assert f'<option value="{asked[name]}" selected>' in html, name
     assert 'href="/activity">Clear the filters' in html
 
 
-def test_agents_and_people_are_offered_as_actors(viewer: Visitor) -> None:
+def test_agents_people_and_actions_are_offered(viewer: Visitor) -> None:
     agents.create("Claude", COMMAND)
     html = viewer.get("/activity")
-    assert '<option value="Claude"></option>' in html
-    assert '<option value="admin@example.com"></option>' in html
+    assert '<option value="Claude">Claude</option>' in html
+    assert '<option value="admin@example.com">admin@example.com</option>' in html
+    assert '<option value="policy.set">set … to …</option>' in html
 
 
 @pytest.mark.parametrize("day", ["today", "2026-13-01", "9999-12-31", "0001-01-01", "2026-02-03T10:00"])
@@ -209,7 +222,7 @@ def test_an_entry_shows_every_field(admin: Visitor, connect: Connect) -> None:
     html = admin.get(f"/activity/{number}")
     text = text_of(html)
     for shown in ("Claude called mcp:desk:delete_ticket – done", "(agent) from 198.51.100.4", "12.3 ms",
-                  "Policy then Approval needed", '"client": "Müller & Söhne <GmbH>"'):  # fmt: skip
+                  "Policy then Approval needed", '"client": "Müller & Söhne <GmbH>"', "Decision", "Request"):  # fmt: skip
         assert shown in text, shown
     assert bytes(Entry.get_by_id(number).digest).hex() in text
     links = ("/tools/mcp:desk:delete_ticket", f"/settings/agents/{agent.id}", f"/approvals/{approval}",

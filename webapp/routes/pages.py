@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Flask, request
@@ -22,6 +23,13 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(sentences.tell, "sentence")
     app.add_template_filter(times.relative, "relative")
     app.add_template_filter(looks.absolute, "absolute")
+    app.add_template_filter(times.span, "span")
+    app.add_template_filter(pretty, "pretty")
+
+
+def pretty(value: object) -> str:
+    """JSON to read; not for scripts, so nothing is escaped here."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def context() -> dict[str, Any]:

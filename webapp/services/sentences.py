@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any
@@ -160,33 +161,35 @@ def _pieces(template: str, entry: Entry) -> list[Piece]:
 
 
 def _said(value: Any, how: str) -> str:
-    match how:
-        case "policy":
-            return policies.WORDS.get(str(value), str(value))
-        case "state":
-            return str(value).replace("_", " ")
-        case "counts":
-            return ", ".join(f"{value[key]} {word}" for key, word in SYNCED.items() if value.get(key))
-        case "tools":
-            return "1 tool" if value == 1 else f"{value} tools"
-        case "limits":
-            return _limits(value)
-        case "filters":
-            return (
-                "".join(f", {name} {text}" for name, text in value.items()) if isinstance(value, dict) else ""
-            )
-        case "kept":
-            return f"for {value} days" if value else "for ever"
-        case "entries":
-            return "1 entry" if value == 1 else f"{value:,} entries" if isinstance(value, int) else str(value)
-        case "moment":
-            return f"{str(value)[11:16]} UTC"
-        case "until":
-            return f"until {str(value)[:10]}" if value else "without an end"
-    return str(value)
+    return WAYS[how](value) if how in WAYS else str(value)
 
 
 def _limits(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "no integration"
     return "every integration"
+
+
+def _filters(value: Any) -> str:
+    said = value.items() if isinstance(value, dict) else ()
+    return "".join(f", {name} {text}" for name, text in said)
+
+
+def _counted(value: Any, one: str, more: str) -> str:
+    return f"1 {one}" if value == 1 else f"{value} {more}"
+
+
+WAYS: dict[str, Callable[[Any], str]] = {
+    "policy": lambda value: policies.WORDS.get(str(value), str(value)),
+    "state": lambda value: str(value).replace("_", " "),
+    "counts": lambda value: ", ".join(
+        f"{value[key]} {word}" for key, word in SYNCED.items() if value.get(key)
+    ),
+    "tools": lambda value: _counted(value, "tool", "tools"),
+    "entries": lambda value: _counted(value, "entry", "entries"),
+    "limits": _limits,
+    "filters": _filters,
+    "kept": lambda value: f"for {value} days" if value else "for ever",
+    "moment": lambda value: f"{str(value)[11:16]} UTC",
+    "until": lambda value: f"until {str(value)[:10]}" if value else "without an end",
+}

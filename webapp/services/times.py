@@ -15,17 +15,22 @@ AREAS = (
 )  # fmt: skip
 
 
+def span(length: timedelta) -> str:
+    """“40 seconds”, “3 hours”: cut to whole units."""
+    size = abs(length.total_seconds())
+    unit_size, unit = next((unit_size, unit) for limit, unit_size, unit in STEPS if size < limit)
+    count = int(size // unit_size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def relative(moment: datetime | None, at: datetime | None = None) -> str:
     """“3 minutes ago”, “in 12 minutes”, “just now”; None is “never”."""
     if moment is None:
         return "never"
     seconds = ((at or now()) - moment).total_seconds()
-    size = abs(seconds)
-    if size < 10:
+    if abs(seconds) < 10:
         return "just now"
-    unit_size, unit = next((unit_size, unit) for limit, unit_size, unit in STEPS if size < limit)
-    count = int(size // unit_size)
-    words = f"{count} {unit}{'' if count == 1 else 's'}"
+    words = span(timedelta(seconds=seconds))
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
