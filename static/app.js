@@ -116,3 +116,28 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("DOMContentLoaded", picked);
 document.addEventListener("htmx:after:swap", picked);
+
+// The inbox is polled. While the pointer or the focus is in it, a card that somebody else has decided keeps its
+// height, so that nothing moves under the pointer.
+let heights = [];
+const ofInbox = (event) => event.detail.ctx?.target?.id === "inbox";
+
+document.addEventListener("htmx:before:swap", (event) => {
+  if (ofInbox(event)) {
+    const held = document.querySelector("#inbox:hover, #inbox:focus-within");
+    heights = held ? [...held.querySelectorAll(":scope > article")].map((card) => [card.id, card.offsetHeight]) : [];
+  }
+});
+document.addEventListener("htmx:after:swap", (event) => {
+  if (ofInbox(event)) {
+    for (const card of document.querySelectorAll("#inbox > article")) {
+      card.style.minHeight = "";
+    }
+    for (const [id, height] of heights) {
+      const card = document.getElementById(id);
+      if (card && card.offsetHeight < height) {
+        card.style.minHeight = `${height}px`;
+      }
+    }
+  }
+});

@@ -105,7 +105,7 @@ def test_from_first_page_to_an_approved_call(
         if javascript:
             page.wait_for_timeout(3500)  # a poll passes over the half-written note
             expect(card.get_by_label("Note to the agent")).to_have_value("Go on.")
-        card.get_by_role("button", name="Approve").click()
+        card.get_by_role("button", name="Approve once").click()
         assert not write.result(timeout=30).is_error
     assert state(practice)["done"]["add_ticket_note"] == 1
 

@@ -1,34 +1,40 @@
-"""Approvals: the inbox, one card, each decision, the history."""
+"""Approvals: the inbox, one card, each decision, what is true now, what is approved ahead, the history."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import Stale
-from webapp.routes.guards import allow, current_actor
-from webapp.routes.replies import fragment, page
-from webapp.services import approvals
-from webapp.store.models import Approval
+from webapp.errors import InvalidInput, Stale
+from webapp.routes import looks
+from webapp.routes.guards import allow, current_actor, current_user
+from webapp.routes.replies import fragment, is_htmx, page
+from webapp.services import approvals, tools
+from webapp.services.approvals import cards, decisions, history, second_person, sight, standing
+from webapp.services.approvals.cards import Card
+from webapp.store.models import Approval, Standing
 
 bp = Blueprint("approvals", __name__, url_prefix="/approvals")
-STILL_SHOWN = timedelta(minutes=5)
-PAGE = 50
+NOTHING_NEW = 204
 
 
 @bp.get("")
 @allow("viewer")
 def index() -> ResponseReturnValue:
-    return page("approvals/index.html", **_inbox())
+    return page("approvals/index.html", inbox=cards.inbox(current_user()), **_ahead(), **_choices())
 
 
 @bp.get("/inbox")
 @allow("viewer")
 def inbox() -> ResponseReturnValue:
-    return render_template("approvals/_inbox.html", **_inbox())
+    """Polled. Cards that are on the page stay on it, whatever became of them: nothing moves under the pointer."""
+    found = cards.inbox(current_user(), request.args.getlist("shown"), request.args.get("seen", ""))
+    if found is None:
+        return "", NOTHING_NEW
+    return render_template("approvals/_inbox.html", inbox=found, **_choices())
 
 
 @bp.get("/count")
@@ -37,50 +43,130 @@ def count() -> ResponseReturnValue:
     return render_template("approvals/_count.html", waiting=Approval.waiting().count())
 
 
-@bp.get("/history")
+@bp.get("/ahead")
 @allow("viewer")
-def history() -> ResponseReturnValue:
-    state, number = request.args.get("state", ""), max(request.args.get("page", 1, int), 1)
-    rows = list(Approval.over().offset((number - 1) * PAGE).limit(PAGE + 1))
-    return page(
-        "approvals/history.html", approvals=rows[:PAGE], more=len(rows) > PAGE, number=number, state=state
-    )
+def ahead() -> ResponseReturnValue:
+    return render_template("approvals/_ahead.html", **_ahead())
+
+
+@bp.get("/history", endpoint="history")
+@allow("viewer")
+def past() -> ResponseReturnValue:
+    wanted = history.Wanted.of(request.args, request.args.get("page", 1, int))
+    found = history.search(wanted, looks.zone())
+    return page("approvals/history.html", found=found, states=history.STATES, choices=history.choices())
 
 
 @bp.get("/<approval_id>")
 @allow("viewer")
 def show(approval_id: str) -> ResponseReturnValue:
-    return page("approvals/show.html", card=_card(approvals.get(approval_id)))
+    return page("approvals/show.html", card=_card(approvals.get(approval_id)), **_choices())
 
 
 @bp.post("/<approval_id>/decision")
 @allow("technician")
 def decide(approval_id: str) -> ResponseReturnValue:
-    decision, note = request.form.get("decision", ""), request.form.get("note", "")
+    form = request.form
     try:
-        decided = approvals.decide(approval_id, decision, current_actor(), note)
+        decided = approvals.decide(
+            approval_id, form.get("decision", ""), current_actor(), form.get("note", ""),
+            reason=form.get("reason", ""),
+        )  # fmt: skip
     except Stale as too_late:
         return _somebody_was_first(approval_id, too_late)
-    return fragment("approvals/_card.html", otherwise=url_for(".index"), card=_card(decided))
+    card, otherwise = _card(decided), url_for(".index")
+    return _changed(fragment("approvals/_card.html", otherwise=otherwise, card=card, focused=True))
+
+
+@bp.post("/batch")
+@allow("technician")
+def decide_all() -> ResponseReturnValue:
+    form = request.form
+    batch = approvals.decide_all(
+        form.getlist("approval"), form.get("decision", ""), current_actor(), form.get("note", ""),
+        reason=form.get("reason", ""),
+    )  # fmt: skip
+    count, verb = len(batch.decided), "denied" if form.get("decision") == "deny" else "approved"
+    if count:
+        flash(f"{count} {'call' if count == 1 else 'calls'} {verb}.")
+    for words in dict.fromkeys(batch.too_late):
+        flash(words)
+    return redirect(url_for(".index"), 303)
+
+
+@bp.post("/<approval_id>/time")
+@allow("technician")
+def extend(approval_id: str) -> ResponseReturnValue:
+    try:
+        longer = approvals.extend(approval_id, _moment(request.form.get("until", "")), current_actor())
+    except Stale as too_late:
+        return _somebody_was_first(approval_id, too_late)
+    return fragment("approvals/_card.html", otherwise=_place(approval_id), card=_card(longer), **_choices())
+
+
+@bp.post("/<approval_id>/now")
+@allow("technician")
+def look(approval_id: str) -> ResponseReturnValue:
+    """A POST, for it calls the server behind the tool and is logged."""
+    approval = approvals.get(approval_id)
+    sight.look(approval, current_actor())
+    card = _card(approval)
+    if is_htmx():
+        return render_template("approvals/_arguments.html", card=card)
+    return page("approvals/show.html", card=card, **_choices())
+
+
+@bp.post("/ahead/<int:standing_id>/end")
+@allow("technician")
+def end_standing(standing_id: int) -> ResponseReturnValue:
+    standing.end(standing_id, current_actor())
+    return fragment("approvals/_ahead.html", otherwise=url_for(".index"), **_ahead())
+
+
+@bp.post("/second-person/<int:tool_id>")
+@allow("admin")
+def set_second_person(tool_id: int) -> ResponseReturnValue:
+    tool = tools.by_id(tool_id)
+    changed = second_person.set_rule(tool, request.form.get("wanted") == "on", current_actor())
+    otherwise = url_for("tools.show", catalogue_name=tool.catalogue_name)
+    return fragment("tools/_second_person.html", otherwise=otherwise, tool=changed, saved=True)
 
 
 def _somebody_was_first(approval_id: str, too_late: Stale) -> ResponseReturnValue:
     """Not a fault: the card as it is now, with who was first."""
-    card = _card(approvals.get(approval_id)) | {"notice": too_late.what}
-    if request.htmx:  # type: ignore[attr-defined]
-        return render_template("approvals/_card.html", card=card)
-    return page("approvals/show.html", status=too_late.status, card=card)
+    card = _card(approvals.get(approval_id)).saying(too_late.what)
+    if is_htmx():
+        return render_template("approvals/_card.html", card=card, focused=True, **_choices())
+    return page("approvals/show.html", status=too_late.status, card=card, **_choices())
 
 
-def _inbox() -> dict[str, Any]:
-    cards = [_card(approval) for approval in Approval.inbox(STILL_SHOWN)]
-    return {"cards": cards, "waiting": sum(card["approval"].state == "waiting" for card in cards)}
+def _changed(reply: ResponseReturnValue) -> Response:
+    """The count in the top bar and what is approved ahead look again at once."""
+    response = make_response(reply)
+    if is_htmx():
+        response.headers["HX-Trigger"] = "decided"
+    return response
 
 
-def _card(approval: Approval) -> dict[str, Any]:
-    return {
-        "approval": approval,
-        "tool": approval.tool,
-        "arguments": approvals.arguments_of(approval),
-        "result": approvals.result_of(approval) if approval.result else None,
-    }
+def _card(approval: Approval) -> Card:
+    return cards.card(approval, current_user())
+
+
+def _choices() -> dict[str, Any]:
+    return {"reasons": decisions.REASONS, "more_time": decisions.MORE_TIME}
+
+
+def _ahead() -> dict[str, Any]:
+    return {"ahead": list(Standing.open_ones())}
+
+
+def _place(approval_id: str) -> str:
+    return url_for(".index") + f"#{approval_id}"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput("This is no moment.", field="until", next_step="Reload the page.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

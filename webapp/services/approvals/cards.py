@@ -1,0 +1,121 @@
+"""The inbox, a card for each call: what is asked, by whom, what is other than last time, what else waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from webapp.services.accounts import ROLES
+from webapp.services.approvals import record, second_person, sight
+from webapp.services.approvals.differences import Difference, difference, last_approved
+from webapp.services.approvals.sight import Sight
+from webapp.services.approvals.wording import in_words
+from webapp.services.redaction import digest_of
+from webapp.store.fields import now
+from webapp.store.models import Approval, Entry, Tool, User
+
+STILL_SHOWN = timedelta(minutes=5)
+# More would bury the person and the browser; what is behind them moves up as they are decided.
+MOST_WAITING = 30
+MOST_SHOWN = 60
+EARLIER_CALLS = 3
+
+
+@dataclass(frozen=True)
+class Card:
+    """`hindrance`: why this reader may not approve. `looks_with`: name of the read that shows what is true now."""
+
+    approval: Approval
+    words: str
+    difference: Difference
+    hindrance: str = ""
+    looks_with: str = ""
+    sight: Sight | None = None
+    others: tuple[Approval, ...] = ()  # further calls of the same agent that wait
+    earlier: tuple[Entry, ...] = ()  # the last calls of the same tool
+    result: dict[str, Any] | None = None
+    notice: str = ""
+
+    @property
+    def tool(self) -> Tool | None:
+        tool: Tool | None = self.approval.tool
+        return tool
+
+    @property
+    def open(self) -> bool:
+        return bool(self.approval.state == "waiting")
+
+    def saying(self, notice: str) -> Card:
+        return replace(self, notice=notice)
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """`behind`: how many more wait than are shown. `mark`: differs when there is anything new to see."""
+
+    cards: list[Card] = field(default_factory=list)
+    waiting: int = 0
+    behind: int = 0
+    mark: str = ""
+
+
+def inbox(reader: User, shown: Iterable[str] = (), seen: str = "") -> Inbox | None:
+    """None when nothing has changed since `seen`. `shown` are the cards on the reader's page: they stay."""
+    rows = list(Approval.inbox(STILL_SHOWN, list(shown)[:MOST_SHOWN]))
+    waiting = [row for row in rows if row.state == "waiting"]
+    left_out = {row.id for row in waiting[MOST_WAITING:]}
+    rows = [row for row in rows if row.id not in left_out]
+    mark = _mark(rows, len(waiting))
+    if seen and seen == mark:
+        return None
+    return Inbox([card(row, reader, waiting) for row in rows], len(waiting), len(left_out), mark)
+
+
+def _mark(rows: list[Approval], waiting: int) -> str:
+    """Each minute it is another, for the sake of "3 minutes ago"."""
+    facts = [
+        (row.id, row.state, row.expires_at.isoformat(), row.reason, row.agent_is_waiting) for row in rows
+    ]
+    return digest_of([facts, waiting, f"{now():%d %H:%M}"])[:16]
+
+
+def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = None) -> Card:
+    arguments = record.arguments_of(approval)
+    name = approval.tool.name if approval.tool else approval.catalogue_name.rpartition(":")[2]
+    made = Card(
+        approval,
+        in_words(name, arguments),
+        difference(arguments, last_approved(approval)),
+        result=record.result_of(approval) if approval.result else None,
+        sight=sight.kept(approval.id),
+    )
+    if approval.state != "waiting":
+        return made
+    return _open(made, reader, Approval.waiting() if waiting is None else waiting)
+
+
+def _open(made: Card, reader: User, waiting: Iterable[Approval]) -> Card:
+    """What only matters while somebody has to decide."""
+    approval, decides = made.approval, ROLES.index(reader.role) >= ROLES.index("technician")
+    looks = sight.counterpart_of(approval) if decides and made.sight is None else None
+    return replace(
+        made,
+        hindrance=second_person.hindrance(approval, reader.id),
+        looks_with=made.sight.read if made.sight else looks[0].name if looks else "",
+        others=tuple(one for one in waiting if _same_agent(one, approval)),
+        earlier=tuple(_earlier(approval)),
+    )
+
+
+def _same_agent(one: Approval, other: Approval) -> bool:
+    return bool(one.id != other.id and one.agent_name == other.agent_name and one.agent_id == other.agent_id)
+
+
+def _earlier(approval: Approval) -> list[Entry]:
+    query = Entry.select().where(
+        Entry.tool == approval.catalogue_name, Entry.kind == "call", Entry.outcome != "waiting",
+        Entry.approval != approval.id,
+    )  # fmt: skip
+    return list(query.order_by(Entry.id.desc()).limit(EARLIER_CALLS))
