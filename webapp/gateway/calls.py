@@ -177,10 +177,33 @@ class Calls:
         except Exception as error:
             await self._cut_off(call, f"Gatehouse failed: {type(error).__name__}")
             raise
-        await self._surely(lambda: self._finish(call, result, outcome, details))
+        await self._record(call, result, outcome, details)
         if outcome == "rpc_error":
             raise RpcError(result)
         return result
+
+    async def _record(
+        self, call: Call, result: dict[str, Any], outcome: str, details: dict[str, Any]
+    ) -> None:
+        """On disk before the agent hears of it. A read leaves a row and nothing else, so rows go there in bundles."""
+        if call.has_intent or call.caller.kind != "agent":
+            return await self._surely(lambda: self._finish(call, result, outcome, details))
+        row = call.row("failed" if outcome == "rpc_error" else outcome, self.config.log_arguments, details)
+        written = self.writer.add(audit.append, row)
+        try:
+            await asyncio.shield(written)
+        except DatabaseError:
+            await self._surely(lambda: audit.append([row]))
+        except asyncio.CancelledError:
+            written.add_done_callback(lambda done: self._write_again(done, row))
+            raise
+
+    def _write_again(self, done: asyncio.Future[None], row: Row) -> None:
+        """Nobody waits for the row any more; it must be there all the same."""
+        if not done.cancelled() and done.exception():
+            task = asyncio.create_task(self._until_written(lambda: audit.append([row])))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
 
     async def _announce(self, call: Call) -> None:
         """Raises NotWritten, or Stale where the call is no longer this worker's; it must not leave then."""

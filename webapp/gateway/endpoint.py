@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -25,8 +24,9 @@ from webapp.errors import RpcError
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
 from webapp.gateway.protocol import META, SERVER_INFO, Protocol, Request
-from webapp.gateway.stream import AgentGone, EventStream, Send, json_bytes, send_body
+from webapp.gateway.stream import AgentGone, EventStream, Send, send_body
 from webapp.services import agents
+from webapp.upstream import strict
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
 Scope = MutableMapping[str, Any]
@@ -72,7 +72,7 @@ class Endpoint:
         try:
             await self._serve(scope, receive, send)
         except Refusal as refusal:
-            await send_body(send, refusal.status, json_bytes(refusal.body), refusal.headers)
+            await send_body(send, refusal.status, strict.encoded(refusal.body), refusal.headers)
         except AgentGone:
             log.info("the agent hung up before its answer came")
 
@@ -180,7 +180,7 @@ def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite)
+        message = strict.decoded(body)
         if HALF_CHARACTER.search(body):
             json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -194,17 +194,6 @@ def _parse(body: bytes) -> dict[str, Any]:
     if "id" in message and (isinstance(message["id"], bool) or not isinstance(message["id"], (str, int))):
         raise Refusal(400, INVALID_REQUEST, "The id must be a string or a whole number")
     return message
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(number: str) -> float:
-    """1e400 would become infinity, which no JSON can say to the server behind us."""
-    if math.isinf(value := float(number)):
-        raise ValueError("a number is too large")
-    return value
 
 
 async def _accept_notification(send: Send, modern_version: str | None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
+
+from webapp.upstream.strict import encoded
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
@@ -17,13 +18,6 @@ PING_EVERY = 10.0
 
 class AgentGone(Exception):
     """The agent closed the connection before its answer was ready."""
-
-
-def json_bytes(message: object) -> bytes:
-    try:
-        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # a lone surrogate goes on as it came: as an escape
-        return json.dumps(message, separators=(",", ":")).encode()
 
 
 async def send_body(
@@ -90,7 +84,7 @@ class EventStream:
 
     async def finish(self, status: int, body: dict[str, Any]) -> None:
         if not self._open:
-            return await send_body(self._send, status, json_bytes(body))
+            return await send_body(self._send, status, encoded(body))
         await self._event(body)
         await self._send({"type": "http.response.body", "body": b""})
 
@@ -102,7 +96,7 @@ class EventStream:
         await self._write(b": still working\n\n")
 
     async def _event(self, message: dict[str, Any]) -> None:
-        await self._write(b"event: message\ndata: " + json_bytes(message) + b"\n\n")
+        await self._write(b"event: message\ndata: " + encoded(message) + b"\n\n")
 
     async def _write(self, data: bytes) -> None:
         if not self._takes_events:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -18,10 +18,12 @@ from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, RpcError, 
 from webapp.upstream import sse
 from webapp.upstream.envelope import EVENT_STREAM
 from webapp.upstream.failures import explain
+from webapp.upstream.strict import ascii_encoded
 
 MAX_RESUMES = 3
 CONNECT_SECONDS = 5.0
 NO_REQUEST = -1  # an id that nobody can answer
+FAILURES = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError)
 _SNIPPET = 2000
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -32,7 +34,7 @@ class Reply:
     """`message` is the JSON-RPC answer; where there was none, `snippet` has the start of the body."""
 
     status: int
-    headers: httpx2.Headers = field(repr=False)
+    headers: Any = field(repr=False)  # as in Response
     message: dict[str, Any] | None
     snippet: str = field(default="", repr=False)
     size: int = 0
@@ -60,6 +62,18 @@ class Reply:
         return ", ".join(self.headers.get_list("www-authenticate"))
 
 
+class Response(Protocol):
+    """httpx2's, or what a Wire gives of an answer that is whole."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Any: ...  # httpx2.Headers, or a mapping with its get_list
+
+    async def aread(self) -> bytes: ...
+
+
 class Http(Protocol):
     """What asks for us: httpx2's client behind the guard, or a Wire."""
 
@@ -72,7 +86,7 @@ class Http(Protocol):
         headers: Mapping[str, str],
         timeout: httpx2.Timeout,
         extensions: dict[str, Any],
-    ) -> AbstractAsyncContextManager[httpx2.Response]: ...
+    ) -> AbstractAsyncContextManager[Any]: ...
 
     async def aclose(self) -> None: ...
 
@@ -101,13 +115,15 @@ class Exchange:
     ) -> Reply:
         """`seconds` is the most this exchange may take; whoever asks may stop waiting earlier."""
         reader = sse.Reader(message["id"], on_message)
-        with self._in_words():
+        try:
             async with self._open("POST", headers, seconds, message) as response:
                 if not is_event_stream(response):
                     return _whole(response, await response.aread(), reader.request_id)
                 answer = await reader.answer(response)
             if answer is None and resumable:
                 answer = await self._resumed(reader, headers, seconds)
+        except FAILURES as error:
+            raise explain(error, self.url) from error
         if answer is None:
             raise _ended_without_answer(self.host)
         return Reply(response.status_code, response.headers, answer, size=reader.bytes_read)
@@ -118,7 +134,8 @@ class Exchange:
             async with self._open("POST", headers, seconds, message) as response:
                 if not is_event_stream(response):
                     await response.aread()
-                return response.status_code
+                status: int = response.status_code
+                return status
 
     async def end(self, headers: Mapping[str, str], *, seconds: float) -> None:
         """DELETE of a session; a server need not know the method."""
@@ -146,13 +163,13 @@ class Exchange:
 
     def _open(
         self, method: str, headers: Mapping[str, str], seconds: float, message: dict[str, Any] | None = None
-    ) -> AbstractAsyncContextManager[httpx2.Response]:
+    ) -> AbstractAsyncContextManager[Any]:
         return self.http.stream(
             method,
             self.url,
-            content=None if message is None else _encoded(message),
+            content=None if message is None else ascii_encoded(message),
             headers={**self.own_headers, **headers},
-            timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
+            timeout=_timeout(seconds),
             extensions={"total_seconds": seconds},
         )
 
@@ -160,7 +177,7 @@ class Exchange:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+        except FAILURES as error:
             raise explain(error, self.url) from error
 
     async def _resumed(
@@ -179,6 +196,11 @@ class Exchange:
                 if (answer := await reader.answer(response)) is not None:
                     return answer
         return None
+
+
+@lru_cache(maxsize=64)
+def _timeout(seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
 
 
 def result_of(reply: Reply, url: str) -> dict[str, Any]:
@@ -213,7 +235,7 @@ def checked_value(name: str, value: str) -> str:
     return value.strip()
 
 
-def media_type(headers: httpx2.Headers) -> str:
+def media_type(headers: Mapping[str, str]) -> str:
     content_type: str = headers.get("content-type", "")
     return content_type.partition(";")[0].strip().lower()
 
@@ -282,7 +304,7 @@ def _ended_without_answer(host: str) -> Unreachable:
     )
 
 
-def _whole(response: httpx2.Response, body: bytes, request_id: int) -> Reply:
+def _whole(response: Response, body: bytes, request_id: int) -> Reply:
     message, fault = None, None
     if body and not 300 <= response.status_code < 400:
         try:
@@ -295,9 +317,5 @@ def _whole(response: httpx2.Response, body: bytes, request_id: int) -> Reply:
     return Reply(response.status_code, response.headers, message, snippet, len(body), fault)
 
 
-def is_event_stream(response: httpx2.Response) -> bool:
+def is_event_stream(response: Response) -> bool:
     return media_type(response.headers) == EVENT_STREAM
-
-
-def _encoded(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode("ascii")

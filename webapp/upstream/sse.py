@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx2
 
 from webapp.errors import BadReply
+from webapp.upstream import strict
 
 MAX_RETRY_SECONDS = 30.0
 
@@ -60,7 +59,7 @@ class Reader:
 def parsed(body: str | bytes) -> object:
     """Strict JSON: no NaN, no endless number, no bottomless nesting."""
     try:
-        return json.loads(body, parse_constant=_no_such_number, parse_float=_finite)
+        return strict.decoded(body)
     except RecursionError as error:
         raise BadReply("The server's answer is nested too deeply to be read.", kind="not_json") from error
     except ValueError as error:
@@ -98,14 +97,3 @@ def matching(message: dict[str, Any], request_id: int) -> dict[str, Any]:
 def _each(body: object) -> Iterable[dict[str, Any]]:
     messages = body if isinstance(body, list) else [body]
     return (one for one in messages if isinstance(one, dict))
-
-
-def _finite(number: str) -> float:
-    """1e400 would become infinity, which we could not pass on."""
-    if math.isinf(value := float(number)):
-        raise ValueError(f"{number[:40]} is too large")
-    return value
-
-
-def _no_such_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

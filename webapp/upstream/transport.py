@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +148,7 @@ def _core_request(request: httpx2.Request, seconds: float) -> httpcore2.Request:
     )
 
 
-def refuse_unread(headers: httpx2.Headers, host: str, most: int) -> None:
+def refuse_unread(headers: Mapping[str, str], host: str, most: int) -> None:
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise BadReply(
             f"{host} sent a compressed answer, which we had asked it not to do.",

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httptools
 import httpx2
 
-from webapp.errors import InvalidInput, UpstreamError
+from webapp.errors import InvalidInput
 from webapp.upstream.egress import Egress
 from webapp.upstream.transport import no_answer, refuse_unread, too_large, too_slow
 
 MOST_CONNECTIONS = 100
 # Many servers hang up on silence after 60 seconds, Node's after 5: those are seen to close.
 IDLE_SECONDS = 20.0
+MOST_HEADS = 64
 # What is read ahead of whoever reads the stream of events.
 AHEAD = 256 * 1024
 
@@ -35,14 +36,14 @@ class Wire:
         self._egress = egress
         self._url = httpx2.URL(url)
         self._port = self._url.port or (443 if self._url.scheme == "https" else 80)
-        self._most = max_bytes
+        self.most_bytes = max_bytes
         self._seconds = total_seconds
         self._idle: deque[_Connection] = deque()
         self._places = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._heads: dict[tuple[Any, ...], bytes] = {}
         self._line = f"{self._url.raw_path.decode('ascii')} HTTP/1.1\r\nhost: {_netloc(self._url)}\r\n"
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self,
         method: str,
         url: str,
@@ -51,36 +52,53 @@ class Wire:
         headers: Mapping[str, str],
         timeout: httpx2.Timeout,
         extensions: Mapping[str, Any],
-    ) -> AsyncIterator[httpx2.Response]:
-        """`url` must be the wire's own. Raises UpstreamError, or httpx2's ReadError for a cut-off answer."""
+    ) -> _Turn:
+        """`url` must be the wire's own. Entering raises UpstreamError, or httpx2's ReadError for a cut-off answer."""
         if url != str(self._url):
             raise ValueError("this wire leads elsewhere")
         seconds = float(extensions.get("total_seconds", self._seconds))
-        request = self._request(method, content, headers)
-        async with self._places:
-            connection = self._kept() or await self._open(timeout.connect or seconds)
-            try:
-                async with asyncio.timeout(seconds):
-                    yield await connection.exchange(request, self._most)
-            except TimeoutError as error:
-                raise self._late(connection, seconds) from error
-            finally:
-                self._put_back(connection)
+        return _Turn(self, self._request(method, content, headers), seconds, timeout.connect or seconds)
+
+    async def take(self, connect_seconds: float) -> _Connection:
+        await self._places.acquire()
+        try:
+            return self._kept() or await self._open(connect_seconds)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def put_back(self, connection: _Connection) -> None:
+        self._places.release()
+        if not connection.reusable:
+            connection.close()
+            return
+        self._idle.append(connection)
+        while self._idle and not self._idle[0].usable:
+            self._idle.popleft().close()
 
     async def aclose(self) -> None:
         while self._idle:
             self._idle.pop().close()
 
     def _request(self, method: str, content: bytes | None, headers: Mapping[str, str]) -> bytes:
+        """The head of one call is nearly always that of the call before."""
+        key = (method, *headers.items())
+        if (head := self._heads.get(key)) is None:
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            head = self._heads[key] = self._head(method, headers)
+        if method != "POST":
+            return head + b"\r\n"
+        body = content or b""
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    def _head(self, method: str, headers: Mapping[str, str]) -> bytes:
         lines = [f"{method} {self._line}accept-encoding: identity\r\n"]
         for name, value in headers.items():
             if "\r" in value or "\n" in value or not value.isascii():
                 raise InvalidInput(f"The value of the header {name} can't be sent.", field="headers")
             lines.append(f"{name}: {value}\r\n")
-        body = content or b""
-        if method == "POST":
-            lines.append(f"content-length: {len(body)}\r\n")
-        return "".join(lines).encode("ascii") + b"\r\n" + body
+        return "".join(lines).encode("ascii")
 
     def _kept(self) -> _Connection | None:
         """The one used last: the others may go when things calm down."""
@@ -105,16 +123,66 @@ class Wire:
 
         return await self._egress.connect(host, self._port, seconds, attempt)
 
-    def _put_back(self, connection: _Connection) -> None:
-        if not connection.reusable:
-            connection.close()
-            return
-        self._idle.append(connection)
-        while self._idle and not self._idle[0].usable:
-            self._idle.popleft().close()
 
-    def _late(self, connection: _Connection, seconds: float) -> UpstreamError:
-        return too_slow(self._url.host, seconds) if connection.began else no_answer(self._url.host, seconds)
+class _Turn:
+    """One exchange on one connection, which goes back afterwards."""
+
+    def __init__(self, wire: Wire, request: bytes, seconds: float, connect_seconds: float) -> None:
+        self._wire = wire
+        self._request = request
+        self._seconds = seconds
+        self._connect_seconds = connect_seconds
+
+    async def __aenter__(self) -> Whole | httpx2.Response:
+        self._connection = connection = await self._wire.take(self._connect_seconds)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._seconds, connection.expire, self._seconds)
+        try:
+            return await connection.exchange(self._request, self._wire.most_bytes)
+        except BaseException:
+            self._end()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        self._wire.put_back(self._connection)
+
+
+class Head(Mapping[str, str]):
+    """The headers of an answer by their names in lower case; repeated ones joined."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+
+    def get_list(self, name: str) -> list[str]:
+        wanted = name.encode()
+        return [value.decode("latin-1") for key, value in self._raw if key.lower() == wanted]
+
+    def __getitem__(self, name: str) -> str:
+        if found := self.get_list(name):
+            return ", ".join(found)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({key.lower().decode("latin-1"): None for key, _ in self._raw})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An answer that is here to its end."""
+
+    status_code: int
+    headers: Head
+    content: bytes
+
+    async def aread(self) -> bytes:
+        return self.content
 
 
 def _netloc(url: httpx2.URL) -> str:
@@ -151,22 +219,28 @@ class _Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         return not self._closed and self._complete and self._keep_alive
 
-    async def exchange(self, request: bytes, most: int) -> httpx2.Response:
+    async def exchange(self, request: bytes, most: int) -> Whole | httpx2.Response:
         """The answer whole; a stream of events as soon as it begins."""
         self._begin(most)
         assert self._transport
         self._transport.write(request)
         while not self._headers_complete:
             await self._more()
-        headers = httpx2.Headers(self._headers)
-        refuse_unread(headers, self._host, most)
-        if headers.get("content-type", "").startswith("text/event-stream"):
+        head = Head(self._headers)
+        refuse_unread(head, self._host, most)
+        if head.get("content-type", "").lower().startswith("text/event-stream"):
             self._is_stream = True
             question = httpx2.Request("POST", f"http://{self._host}")
-            return httpx2.Response(self._status, headers=headers, stream=_Events(self), request=question)
+            return httpx2.Response(
+                self._status, headers=self._headers, stream=_Events(self), request=question
+            )
         while not self._complete:
             await self._more()
-        return httpx2.Response(self._status, headers=headers, content=b"".join(self._chunks))
+        return Whole(self._status, head, b"".join(self._chunks))
+
+    def expire(self, seconds: float) -> None:
+        if not self._complete:
+            self._fail(too_slow(self._host, seconds) if self.began else no_answer(self._host, seconds))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while True:
