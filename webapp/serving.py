@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
+
+
+def without_query(record: logging.LogRecord) -> bool:
+    """Way back from a sign-in service: its query is a code and a state, which belong into no access log."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            one.partition("?")[0] if isinstance(one, str) and one.startswith("/oauth/") else one
+            for one in record.args
+        )
+    return True
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
@@ -19,6 +30,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "server_header": False,
         "timeout_notify": 2,
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        logging.getLogger("uvicorn.access").addFilter(without_query)
 
     async def callback_notify(self) -> None:
         """Asked every two seconds. A master killed outright leaves orphans that would hold the port for ever."""

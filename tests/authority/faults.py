@@ -93,5 +93,6 @@ class Faults:
     always_401: bool = False
     late_401: bool = False  # a call runs, then its answer is 401
     open_methods: tuple[str, ...] = ()  # asked of everybody, e.g. initialize
+    moved_to: str = ""  # 307 to there, whatever is asked
     insatiable: bool = False  # 403 insufficient_scope whatever was granted
     names_scope: bool = True  # in its 403

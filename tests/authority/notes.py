@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp.server import MCPServer
 from mcp.types import ToolAnnotations
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.authority import documents
@@ -51,6 +51,9 @@ class Porter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         message = _message(body)
         token = self._token(scope)
+        if self.faults.moved_to:
+            await RedirectResponse(self.faults.moved_to, 307)(scope, receive, send)
+            return
         if message.get("method") not in self.faults.open_methods or "authorization" in _headers(scope):
             if token is None or self.faults.always_401:
                 await self._unauthorised(token, self._repeated(scope))(scope, receive, send)

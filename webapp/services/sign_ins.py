@@ -254,7 +254,9 @@ def _check_issuer(row: SignIn, iss: str | None) -> None:
 
 def _exchange(row: SignIn, answer: Mapping[str, str]) -> Tokens:
     if error := answer.get("error"):
-        raise refusals.of_page(row.request["host"], error, answer.get("error_description", ""))
+        own = (answer["state"], answer.get("code", ""))
+        said = (refusals.without(own, text) for text in (error, answer.get("error_description", "")))
+        raise refusals.of_page(row.request["host"], *said)
     code = answer.get("code", "")
     if not code:
         raise BadReply(

@@ -38,6 +38,11 @@ ACCOUNT_CLAIMS = ("email", "preferred_username", "username", "name", "sub")
 
 # RFC 6750 §2.1, and a little more than that: what fits into a header.
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
+# RFC 6749 §A.17
+_KEEPABLE = re.compile(r"[\x20-\x7e]*")
+LONGEST_CLIENT = 2000
+# JSON of odd shapes, with numbers beyond all bounds, or nested deeper than Python reads.
+NOT_READABLE = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -155,13 +160,16 @@ class SignInDesk:
             async with self._authlib() as client:
                 yield client
         except OAuthError as error:
-            said = _without((*sent, self._client.secret), str(error.error), str(error.description or ""))
-            raise refusals.of_token_endpoint(self._host, *said) from None
+            own = (*sent, self._client.secret, _basic_pair(self._client.client_id, self._client.secret))
+            code, description = (
+                refusals.without(own, str(text or "")) for text in (error.error, error.description)
+            )
+            raise refusals.of_token_endpoint(self._host, code, description) from None
         except httpx2.HTTPStatusError as error:
             raise _trouble(self._host, error.response.status_code) from error
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
             raise explain(error, str(self._metadata.token_endpoint)) from error
-        except (ValueError, TypeError) as error:
+        except NOT_READABLE as error:
             raise _no_token_answer(self._host) from error
 
     def _authlib(self) -> AsyncOAuth2Client:
@@ -184,7 +192,7 @@ class SignInDesk:
             token = OAuthToken.model_validate(dict(answer))
         except ValidationError as error:
             raise _no_token_answer(self._host) from error
-        if not _SENDABLE.fullmatch(token.access_token):
+        if not _SENDABLE.fullmatch(token.access_token) or not _KEEPABLE.fullmatch(token.refresh_token or ""):
             raise _no_token_answer(self._host)
         return Tokens(
             token.access_token,
@@ -252,7 +260,7 @@ def _claims(id_token: object) -> dict[str, Any]:
         return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
+    except NOT_READABLE:
         return {}
     return claims if isinstance(claims, dict) else {}
 
@@ -261,21 +269,23 @@ def _basic(
     client: Any, method: str, uri: str, headers: dict[str, str], body: str
 ) -> tuple[str, dict[str, str], str]:
     """RFC 6749 §2.3.1: id and secret are form-encoded first. Authlib's own method leaves that out."""
-    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret or '')}"
-    headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    headers["Authorization"] = f"Basic {_basic_pair(client.client_id, client.client_secret or '')}"
     return uri, headers, body
+
+
+def _basic_pair(client_id: str, secret: str) -> str:
+    return base64.b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
 def _registered(host: str, response: httpx2.Response, wanted: OAuthClientMetadata) -> ClientIdentity:
     try:
         answer = OAuthClientInformationFull.model_validate_json(response.content)
     except ValidationError as error:
-        raise BadReply(
-            f"{host} answered our registration with something that is none.",
-            kind="not_json",
-            next_step="Register an app there by hand and enter its client id.",
-        ) from error
+        raise _no_registration(host) from error
     secret = answer.client_secret or ""
+    for word in (answer.client_id, secret):
+        if len(word) > LONGEST_CLIENT or not word.isprintable():
+            raise _no_registration(host)
     method = answer.token_endpoint_auth_method or (AUTH_METHODS[0] if secret else "none")
     if method not in AUTH_METHODS or (method != "none" and not secret):
         raise BadReply(
@@ -292,21 +302,23 @@ def _registered(host: str, response: httpx2.Response, wanted: OAuthClientMetadat
     )
 
 
+def _no_registration(host: str) -> BadReply:
+    return BadReply(
+        f"{host} answered our registration with something that is none.",
+        kind="not_json",
+        next_step="Register an app there by hand and enter its client id.",
+    )
+
+
 def _refused_registration(host: str, response: httpx2.Response) -> UpstreamError:
     if response.status_code == 429 or response.status_code >= 500:
         return _trouble(host, response.status_code)
     try:
         said = response.json()
-    except ValueError:
+    except NOT_READABLE:
         said = {}
     said = said if isinstance(said, dict) else {}
     return refusals.of_registration(host, response.status_code, said)
-
-
-def _without(secrets: tuple[str, ...], *texts: str) -> tuple[str, ...]:
-    for secret in filter(None, secrets):
-        texts = tuple(text.replace(secret, "•••") for text in texts)
-    return texts
 
 
 def _trouble(host: str, status: int) -> Unreachable:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from webapp.errors import SignInRefused
 
-LONGEST_QUOTE = 200
+LONGEST_QUOTE, LONGEST_CODE = 200, 60
 BEGIN_AGAIN = "Begin the sign-in again."
 # RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 7591 §3.2.2, OpenID Connect Core §3.1.2.6: why, and what to do.
 _WORDS: dict[str, tuple[str, str]] = {
@@ -62,8 +63,26 @@ def of_registration(host: str, status: int, said: Mapping[str, Any]) -> SignInRe
     return refusal
 
 
+def without(secrets: Iterable[str], text: str) -> str:
+    """A service may quote what it was sent, also as it came: form-encoded."""
+    for secret in filter(None, secrets):
+        for written in (
+            secret,
+            quote_plus(secret, errors="replace"),
+            quote(secret, safe="", errors="replace"),
+        ):
+            text = text.replace(written, "•••")
+    return text
+
+
 def _refusal(what: str, code: str, description: object) -> SignInRefused:
     why, next_step = _WORDS.get(code, _UNKNOWN)
-    quoted = " ".join(str(description).split())[:LONGEST_QUOTE] if description else ""
-    said = f"{code[:60]}: {quoted}" if quoted else code[:60]
+    quoted, named = _one_line(description, LONGEST_QUOTE), _one_line(code, LONGEST_CODE)
+    said = f"{named}: {quoted}" if quoted else named
     return SignInRefused(f"{what} ({said}).", code=code, why=why, next_step=next_step)
+
+
+def _one_line(text: object, longest: int) -> str:
+    """Without what steers terminals and log readers."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(text or "")[: longest * 8])
+    return " ".join(printable.split())[:longest]
