@@ -52,6 +52,7 @@ class Call:
     tool: CatalogueTool
     arguments: dict[str, Any]
     meta: dict[str, Any] | None = None
+    another_round: dict[str, Any] | None = None
     capabilities: dict[str, Any] | None = None
     on_progress: Progress | None = None
     reason: str = ""
@@ -228,6 +229,7 @@ class Calls:
             call.tool,
             call.arguments,
             meta=call.meta,
+            another_round=call.another_round,
             capabilities=call.capabilities,
             on_progress=call.on_progress,
         )

@@ -19,6 +19,7 @@ from webapp.upstream.envelope import HANDSHAKE, MODERN
 META = "io.modelcontextprotocol/"
 SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
+ANOTHER_ROUND = ("inputResponses", "requestState")
 PAGE = 1000
 LIST_TTL_MS = 5000
 INSTRUCTIONS = (
@@ -113,10 +114,22 @@ def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> C
         request.caller,
         tool,
         arguments,
+        meta={key: value for key, value in request.meta.items() if key != REASON},
+        another_round=_another_round(request),
         capabilities=capabilities if isinstance(capabilities, dict) else None,
         on_progress=request.progress,
         reason=reason[:2000] if isinstance(reason, str) else "",
     )
+
+
+def _another_round(request: Request) -> dict[str, Any]:
+    """The agent's answers to what the server asked back (2026-07-28, multi-round requests)."""
+    given = {name: request.params[name] for name in ANOTHER_ROUND if name in request.params}
+    if not isinstance(given.get("inputResponses", {}), dict):
+        raise error(INVALID_PARAMS, "inputResponses must be an object")
+    if not isinstance(given.get("requestState", ""), str):
+        raise error(INVALID_PARAMS, "requestState must be a string")
+    return given if request.modern else {}
 
 
 def _initialize(request: Request) -> dict[str, Any]:
