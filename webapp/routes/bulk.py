@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 from webapp.errors import InvalidInput, Stale
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import page
-from webapp.routes.tools import wanted
+from webapp.routes.tools import people, wanted
 from webapp.services import bulk
 from webapp.services.bulk import Selection, Wish
 from webapp.store.models import BulkChange, BulkItem
@@ -26,7 +26,7 @@ LONGEST_ADDRESS = 6000
 @bp.get("")
 @allow("viewer")
 def index() -> ResponseReturnValue:
-    return page("tools/bulk_index.html", changes=[(one, _size(one)) for one in bulk.latest()])
+    return page("tools/bulk_index.html", changes=[(one, _size(one)) for one in bulk.latest()], people=people())
 
 
 @bp.get("/preview")
@@ -105,6 +105,7 @@ def _show(change: BulkChange, error: Stale | None = None) -> ResponseReturnValue
         undoing=undoing,
         undone_by=list(BulkChange.select().where(BulkChange.undoes == change).order_by(BulkChange.at)),
         most_named=MOST_NAMED,
+        people=people(),
     )
 
 
@@ -131,7 +132,7 @@ def _list(selection: Selection) -> str:
     arguments = selection.wanted.as_arguments()
     if request.values.get("from") == "server" and selection.wanted.integration:
         name = arguments.pop("integration")
-        return url_for("integrations.show", name=name, **arguments, _anchor="tools")
+        return url_for("integrations.show", name=name, **arguments)
     return url_for("tools.index", **arguments)
 
 

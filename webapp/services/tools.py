@@ -14,7 +14,7 @@ from peewee import SQL, ModelSelect, chunked, fn
 from webapp.errors import NotFound
 from webapp.services.policies import POLICIES
 from webapp.store.fields import now
-from webapp.store.models import BulkItem, Entry, Integration, Quarantine, Tool
+from webapp.store.models import BulkItem, Entry, Integration, Quarantine, Tool, database
 
 PAGE = 100
 KINDS = ("read", "write", "unknown")
@@ -24,6 +24,7 @@ NEW_FOR = timedelta(days=7)
 ROWS_AT_ONCE = 500
 # A list shows none of them, and a page of 100 would carry 200 KB of schemas out of the database.
 LEAN = [column for column in Tool._meta.sorted_fields if column is not Tool.definition]
+LEAN += [Integration.id, Integration.kind, Integration.name, Integration.title, Integration.finished_at]
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Found:
 
 def search(wanted: Wanted, integration: Integration | None = None) -> Found:
     """One page of what was asked for. One scan gives the order and every count."""
-    chosen = _matching(wanted, integration, Tool.id, Tool.policy).order_by(*_order(wanted.order)).tuples()
-    rows = list(chosen)
+    query = _matching(wanted, integration, Tool.id, Tool.policy).order_by(*_order(wanted.order))
+    rows = database.execute(query).fetchall()  # as they are: converting 5,000 takes Peewee 15 ms
     counts = dict.fromkeys(POLICIES, 0)
     for _, policy in rows:
         counts[policy] += 1
@@ -201,7 +202,7 @@ def _one(condition: Any) -> Tool:
 
 def _lean(ids: list[int]) -> list[Tool]:
     """In the order of the ids."""
-    query = Tool.select(*LEAN, Integration, *_extras()).join(Integration).where(Tool.id.in_(ids))
+    query = Tool.select(*LEAN, *_extras()).join(Integration).where(Tool.id.in_(ids))
     found = {tool.id: tool for tool in query}
     return [found[id] for id in ids if id in found]
 
@@ -222,8 +223,13 @@ def _newest_call(column: Any) -> ModelSelect:
 
 
 def _matching(wanted: Wanted, integration: Integration | None, *columns: Any) -> ModelSelect:
-    """Whatever its policy. Tools of no integration at all don't exist."""
-    query = Tool.select(*columns).join(Integration)
+    """Whatever its policy."""
+    query = Tool.select(*columns)
+    named = any(
+        column is Integration.name for column in columns
+    )  # `in` would ask Peewee, which says yes to all
+    if named or wanted.order == "integration" or wanted.mark == "new":
+        query = query.join(Integration)
     conditions = _conditions(wanted, integration)
     return query.where(reduce(and_, conditions)) if conditions else query
 
@@ -233,7 +239,10 @@ def _conditions(wanted: Wanted, integration: Integration | None) -> list[Any]:
     if integration is not None:
         conditions.append(Tool.integration == integration)
     elif wanted.integration:
-        conditions.append(Integration.name == wanted.integration)
+        conditions.append(
+            Tool.integration
+            == Integration.select(Integration.id).where(Integration.name == wanted.integration)
+        )
     if wanted.kind in KINDS:
         conditions.append(Tool.kind == wanted.kind)
     if wanted.mark in MARKS:

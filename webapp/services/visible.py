@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 # Joiners, fillers and selectors without a glyph of their own, in categories where others have one.
@@ -14,6 +15,7 @@ HIDDEN_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 WANTED = {"\n", "\t"}
 
 
+@lru_cache(4096)
 def is_hidden(character: str) -> bool:
     """Control, format (zero-width, bidi, tag characters), selectors, private use, and odd spaces."""
     if character in WANTED or character == " ":

@@ -83,6 +83,9 @@ class Throttle(Table):
 class Integration(Table):
     """A source of tools. `state`: draft · connected · needs_sign_in · unreachable · needs_review · paused."""
 
+    # Paused and unfinished ones offer nothing; a server that only needs a sign-in still shows its tools.
+    OFFERED = ("connected", "needs_sign_in", "needs_review", "unreachable")
+
     kind = CharField()  # server, builtin
     name = CharField(unique=True)  # in addresses, catalogue and wire names; never changes
     title = CharField()
@@ -228,7 +231,8 @@ class Tool(Table):
     second_person = BooleanField(default=False)  # whoever owns an agent can't approve its calls
 
     class Meta:
-        indexes = ((("integration", "name"), True),)
+        # The second serves the list by itself: its order, and the policies to count.
+        indexes = ((("integration", "name"), True), (("catalogue_name", "policy"), False))
 
     @property
     def changed_from_seed(self) -> bool:
@@ -280,6 +284,8 @@ class Agent(Table):
     key_hash = CharField(unique=True)  # SHA-256 of the whole key
     owner = ForeignKeyField(User, null=True, on_delete="SET NULL")
     every_integration = BooleanField(default=True)
+    tool_search = CharField(default="off")  # off, on, or auto: above so many tools
+    tool_search_above = IntegerField(default=60)
     created_at = Moment(default=now)
     expires_at = Moment(null=True)
     revoked_at = Moment(null=True)

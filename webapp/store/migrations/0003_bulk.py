@@ -15,6 +15,7 @@ def up(migrator, db):
     # Not by add_column: it would build the table anew, and dropping the old one would empty what points to it.
     for column in ('"flagged" INTEGER NOT NULL DEFAULT 0', '"policy_bulk" VARCHAR(255) NOT NULL DEFAULT \'\''):
         db.execute_sql(f'ALTER TABLE "tool" ADD COLUMN {column}')
+    db.execute_sql('CREATE INDEX "tool_catalogue_name_policy" ON "tool" ("catalogue_name", "policy")')
     rows = db.execute_sql('SELECT "id", "definition" FROM "tool"').fetchall()
     flagged = [id for id, definition in rows if hides(json.loads(definition))]
     for id in flagged:
