@@ -10,11 +10,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from webapp.services.own_tools import Mode
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Connection, Integration, Tool, database
-
-# Paused and unfinished integrations offer nothing; a server that only needs a sign-in still shows its tools.
-OFFERED = ("connected", "needs_sign_in", "needs_review", "unreachable")
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ class KnownAgent:
     name: str
     expires_at: datetime | None
     sources: frozenset[int] | None  # None: every integration
+    mode: Mode = Mode()
 
     @property
     def usable(self) -> bool:
@@ -139,7 +138,7 @@ def _sources() -> Iterable[Source]:
     rows = (
         Integration.select(Integration, Connection.changed_at.alias("changed"))
         .left_outer_join(Connection)
-        .where(Integration.state.in_(OFFERED))
+        .where(Integration.state.in_(Integration.OFFERED))
         .objects()
     )
     for row in rows:
@@ -168,6 +167,7 @@ def _agents() -> dict[str, KnownAgent]:
             agent.name,
             agent.expires_at,
             None if agent.every_integration else frozenset(grants.get(agent.id, ())),
+            Mode(agent.tool_search, agent.tool_search_above),
         )
         for agent in Agent.select().where(Agent.revoked_at.is_null())
     }

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import Any
 
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
-from webapp.gateway import answers, own_tools
+from webapp.gateway import answers, finding
 from webapp.gateway.calls import Answer, Call, Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
+from webapp.gateway.finding import Finder
 from webapp.gateway.lines import Progress
+from webapp.gateway.listing import listed
+from webapp.services import own_tools
 from webapp.services.audit import Actor
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
@@ -20,11 +21,10 @@ META = "io.modelcontextprotocol/"
 SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
 ANOTHER_ROUND = ("inputResponses", "requestState")
-PAGE = 1000
 LIST_TTL_MS = 5000
 INSTRUCTIONS = (
     "Tools of several servers, named <server>__<tool>. Some calls wait for a person's approval: the answer then "
-    "says so and how to wait. Nothing has run before that."
+    "says so and how to wait. Nothing has run before that. Where there is gatehouse__search_tools, find tools with it."
 )
 INVALID_PARAMS, METHOD_NOT_FOUND = -32602, -32601
 
@@ -62,6 +62,7 @@ def error(code: int, message: str) -> RpcError:
 class Protocol:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._finder = Finder()
 
     async def result(self, request: Request) -> dict[str, Any]:
         """Raises RpcError for everything that is a JSON-RPC error rather than a tool's result."""
@@ -79,12 +80,15 @@ class Protocol:
         raise error(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
     async def _call(self, request: Request) -> dict[str, Any]:
+        request.params = finding.called_through(request.params)
         arguments = request.params.get("arguments", {})
         if not isinstance(arguments, dict):
             raise error(INVALID_PARAMS, "arguments must be an object")
         if request.params.get("name") == own_tools.AWAIT_APPROVAL["name"]:
             request.answer = await self._await(request, arguments)
             return request.answer.result
+        if request.params.get("name") == own_tools.SEARCH_TOOLS:
+            return await self._finder.find(request.catalogue, request.agent, arguments, request.server)
         tool = request.catalogue.find(request.agent, request.params.get("name"), request.server)
         if tool is None:
             name = str(request.params.get("name"))[:200]
@@ -153,28 +157,7 @@ def _discover() -> dict[str, Any]:
 
 
 def _list(request: Request) -> dict[str, Any]:
-    """Ordered by wire name; the cursor is the last name given, so that it survives tools coming and going."""
-    after = _cursor(request.params.get("cursor"))
-    offered = request.catalogue.offered(request.agent, request.server)
-    page = [tool for tool in offered if tool.wire_name > after][: PAGE + 1]
-    result: dict[str, Any] = {"tools": [_definition(tool, request.server) for tool in page[:PAGE]]}
-    if len(page) > PAGE:
-        result["nextCursor"] = base64.urlsafe_b64encode(page[PAGE - 1].wire_name.encode()).decode()
-    elif any(tool.policy == "approval" for tool in offered):
-        result["tools"].append(own_tools.AWAIT_APPROVAL)
+    result = listed(request.catalogue, request.agent, request.server, request.params.get("cursor"))
     if request.modern:
         result |= {"ttlMs": LIST_TTL_MS, "cacheScope": "private"}
     return result
-
-
-def _definition(tool: CatalogueTool, server: str) -> dict[str, Any]:
-    return tool.definition if server else tool.on_the_wire
-
-
-def _cursor(cursor: object) -> str:
-    if cursor is None:
-        return ""
-    try:
-        return base64.urlsafe_b64decode(str(cursor).encode()).decode()
-    except (binascii.Error, UnicodeError) as problem:
-        raise error(INVALID_PARAMS, "Unknown cursor") from problem

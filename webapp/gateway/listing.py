@@ -1,0 +1,48 @@
+"""`tools/list`: all an agent may call, or, where that is much, a search for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from typing import Any
+
+from webapp.errors import RpcError
+from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
+from webapp.services import own_tools
+
+PAGE = 1000
+UNKNOWN_CURSOR = RpcError({"code": -32602, "message": "Unknown cursor"})
+
+
+def listed(catalogue: Catalogue, agent: KnownAgent, server: str, cursor: object) -> dict[str, Any]:
+    """`tools` and perhaps `nextCursor`. Ordered by wire name; the cursor is the last name given, so that it survives
+    tools coming and going."""
+    after = _name_in(cursor)
+    offered = catalogue.offered(agent, server)
+    approvals = [own_tools.AWAIT_APPROVAL] if any(tool.policy == "approval" for tool in offered) else []
+    if agent.mode.searches(len(offered)):
+        servers = Counter(tool.source.name for tool in offered)
+        return {"tools": [own_tools.search_tools(servers), own_tools.CALL_TOOL, *approvals]}
+    page = [tool for tool in offered if tool.wire_name > after][: PAGE + 1]
+    tools = [shown(tool, server) for tool in page[:PAGE]]
+    if len(page) <= PAGE:
+        return {"tools": tools + approvals}
+    return {
+        "tools": tools,
+        "nextCursor": base64.urlsafe_b64encode(page[PAGE - 1].wire_name.encode()).decode(),
+    }
+
+
+def shown(tool: CatalogueTool, server: str) -> dict[str, Any]:
+    """At the address of one server its tools have their own names."""
+    return tool.definition if server else tool.on_the_wire
+
+
+def _name_in(cursor: object) -> str:
+    if cursor is None:
+        return ""
+    try:
+        return base64.urlsafe_b64decode(str(cursor).encode()).decode()
+    except (binascii.Error, UnicodeError) as problem:
+        raise UNKNOWN_CURSOR from problem

@@ -1,0 +1,210 @@
+"""Finding a tool by plain words: BM25 over the parts of a tool's definition, each with its weight."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.services.wording import DEEDS, IGNORED, MADE, NOUNS_AS_VERBS, PHRASES, SYNONYMS, stem
+
+# What a match in each part counts, in proportion to one in the description.
+WEIGHTS = {"name": 4.0, "server": 2.5, "title": 2.0, "lead": 1.6, "rest": 0.5, "parameters": 0.6}
+LENGTH_COUNTS = {"name": 0.4, "server": 0.0, "title": 0.4, "lead": 0.4, "rest": 0.6, "parameters": 0.6}
+SATURATION = 1.6
+SYNONYM_COUNTS = 0.7
+PREFIX_COUNTS = 0.6
+PAIR_COUNTS = 0.5
+COVERAGE_COUNTS = 0.6
+DEED_COUNTS = 3.0
+EXACT = 100.0
+UNASKED_COUNTS = 0.75  # for a tool that changes something when nobody spoke of that change
+LONGEST_TEXT = 3000  # characters of a description; what comes after tells the model how, not what
+LONGEST_QUERY = 60  # words
+MOST_PREFIXED = 12
+WORD = re.compile(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*[a-z]?|[0-9]+|[^\W\d_a-zA-Z]+")
+RUN = re.compile(r"[^\W_]+")
+SENTENCE = re.compile(r"(?<=[.!?:])\s|\n")
+
+
+@dataclass(frozen=True)
+class Described:
+    """What there is to go by. `parameters`: their names and the values they offer."""
+
+    name: str
+    server: str
+    title: str = ""
+    description: str = ""
+    parameters: Sequence[str] = ()
+
+
+def described(name: str, server: str, definition: dict[str, Any]) -> Described:
+    title = definition.get("title") or (definition.get("annotations") or {}).get("title") or ""
+    return Described(name, server, str(title), str(definition.get("description") or ""),
+                     tuple(_parameters(definition.get("inputSchema"))))  # fmt: skip
+
+
+def _parameters(schema: object) -> Iterable[str]:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    for name, about in properties.items() if isinstance(properties, dict) else ():
+        yield str(name)
+        offered = about.get("enum") if isinstance(about, dict) else None
+        yield from (
+            (value for value in offered or () if isinstance(value, str)) if isinstance(offered, list) else ()
+        )
+
+
+def words(text: str) -> list[str]:
+    """Stems in order, with one word for each known phrase. createTicket is create and ticket; HaloPSA is halopsa
+    besides halo and psa."""
+    found: list[str] = []
+    for run in RUN.findall(text):
+        parts = [part.lower() for part in WORD.findall(run)]
+        if len(parts) > 1:
+            found.append(stem("".join(parts)))
+        found += map(stem, parts)
+    return _shortened(found)
+
+
+def _shortened(found: list[str]) -> list[str]:
+    short: list[str] = []
+    place = 0
+    while place < len(found):
+        for length in (3, 2):
+            if meaning := PHRASES.get(tuple(found[place : place + length])):
+                short.append(meaning)
+                place += length
+                break
+        else:
+            short.append(found[place])
+            place += 1
+    return short
+
+
+def _with_pairs(found: list[str]) -> list[str]:
+    """Neighbours too: "access key" counts for more than both of its words."""
+    telling = [word for word in found if word not in IGNORED]
+    return found + [f"{first} {second}" for first, second in zip(telling, telling[1:], strict=False)]
+
+
+class Index:
+    """Made once for a set of tools; `search` reads only."""
+
+    def __init__(self, tools: Sequence[Described]) -> None:
+        parts = [_parts(tool) for tool in tools]
+        usual = {
+            part: max(1.0, sum(len(one[part]) for one in parts) / max(1, len(parts))) for part in WEIGHTS
+        }
+        self._names = [tool.name.lower() for tool in tools]
+        self._deeds = [DEEDS.intersection(one["name"]) for one in parts]
+        self._found_in: dict[str, list[tuple[int, float]]] = {}
+        for number, one in enumerate(parts):
+            for word, weight in _weighed(one, usual).items():
+                self._found_in.setdefault(word, []).append((number, weight / (weight + SATURATION)))
+        self._vocabulary = sorted(self._found_in)
+
+    def search(self, query: str, limit: int, among: Collection[int] | None = None) -> list[int]:
+        """Numbers of the tools that fit best, the best first, at most `limit`, only of those in `among`."""
+        asked = self._asked(query)
+        scores: dict[int, float] = {}
+        covered: dict[int, float] = {}
+        total = 0.0
+        for meanings, rarity, is_pair in asked:
+            hits = self._hits(meanings)
+            worth = rarity * (PAIR_COUNTS if is_pair else 1.0)
+            total += 0.0 if is_pair else rarity
+            for number, strength in hits.items():
+                scores[number] = scores.get(number, 0.0) + worth * strength
+                if not is_pair:
+                    covered[number] = covered.get(number, 0.0) + rarity
+        spoken = {word for meanings, _, _ in asked for word in meanings} | _said_as_verb(query)
+        wanted = query.strip().lower()
+        ranked: list[tuple[float, int]] = []
+        for number, score in scores.items():
+            if among is None or number in among:
+                score *= 1 - COVERAGE_COUNTS + COVERAGE_COUNTS * covered.get(number, 0.0) / total
+                if self._deeds[number] and self._deeds[number].isdisjoint(spoken):
+                    score *= UNASKED_COUNTS
+                ranked.append((score + (EXACT if self._names[number] == wanted else 0.0), -number))
+        return [-number for _, number in heapq.nlargest(limit, ranked)]
+
+    def _asked(self, query: str) -> list[tuple[dict[str, float], float, bool]]:
+        """For each thing asked for: the words that mean it with their worth, its rarity, whether it is a pair."""
+        found = self._joined(words(query)[:LONGEST_QUERY])
+        asked: dict[str, tuple[dict[str, float], float, bool]] = {}
+        for word in [word for word in found if word not in IGNORED] or found:
+            if meanings := self._meanings(word):
+                asked[word] = (meanings, self._rarity(meanings, word), False)
+        for pair in _with_pairs(found)[len(found) :]:
+            if pair in self._found_in:
+                asked[pair] = ({pair: 1.0}, self._rarity({pair: 1.0}), True)
+        return list(asked.values())
+
+    def _joined(self, found: list[str]) -> list[str]:
+        """IT Glue is itglue where a server is called so, and a time sheet a timesheet."""
+        joined: list[str] = []
+        for word in found:
+            together = joined[-1] + word if joined else ""
+            if together in self._found_in:
+                joined[-1] = together
+            else:
+                joined.append(word)
+        return joined
+
+    def _meanings(self, word: str) -> dict[str, float]:
+        meanings = {word: 1.0} | {other: SYNONYM_COUNTS for other in SYNONYMS.get(word, ())}
+        known = {one: worth for one, worth in meanings.items() if one in self._found_in}
+        return known or (self._beginning_with(word) if len(word) > 2 else {})
+
+    def _beginning_with(self, word: str) -> dict[str, float]:
+        start = bisect_left(self._vocabulary, word)
+        near = self._vocabulary[start : start + MOST_PREFIXED]
+        return {other: PREFIX_COUNTS for other in near if other.startswith(word)}
+
+    def _rarity(self, meanings: dict[str, float], word: str = "") -> float:
+        """Of the word itself; of the commonest that means it where it is not known at all."""
+        best = max(meanings.values())
+        seen = max(len(self._found_in[word]) for word, worth in meanings.items() if worth == best)
+        rarity = math.log(1 + (len(self._names) - seen + 0.5) / (seen + 0.5))
+        return max(rarity, DEED_COUNTS) if word in DEEDS else rarity
+
+    def _hits(self, meanings: dict[str, float]) -> dict[int, float]:
+        hits: dict[int, float] = {}
+        for word, worth in meanings.items():
+            for number, strength in self._found_in[word]:
+                if worth * strength > hits.get(number, 0.0):
+                    hits[number] = worth * strength
+        return hits
+
+
+def _said_as_verb(query: str) -> frozenset[str]:
+    """Comment on a page, mail a customer: the first word asks for something to be made."""
+    first = next(iter(words(query)), "")
+    return MADE if first in NOUNS_AS_VERBS else frozenset()
+
+
+def _parts(tool: Described) -> dict[str, list[str]]:
+    description = tool.description[:LONGEST_TEXT].strip()
+    lead, *rest = SENTENCE.split(description, maxsplit=1)
+    return {
+        "name": _with_pairs(words(tool.name)),
+        "server": _with_pairs(words(tool.server)),
+        "title": _with_pairs(words(tool.title)),
+        "lead": _with_pairs(words(lead)),
+        "rest": words(" ".join(rest)),
+        "parameters": _with_pairs(words(" ".join(tool.parameters))),
+    }
+
+
+def _weighed(parts: dict[str, list[str]], usual: dict[str, float]) -> dict[str, float]:
+    weighed: dict[str, float] = {}
+    for part, found in parts.items():
+        share = LENGTH_COUNTS[part]
+        worth = WEIGHTS[part] / (1 - share + share * len(found) / usual[part])
+        for word in found:
+            weighed[word] = weighed.get(word, 0.0) + worth
+    return weighed
