@@ -293,7 +293,8 @@ def verify_log() -> None:
         raise Refused(
             f"The log does not fit from row {result.first_bad} on: it was changed outside Gatehouse."
         )
-    click.echo(f"The log is whole: {result.rows} rows, head {result.head}")
+    gone = f" after {result.sealed} sealed and removed" if result.sealed else ""
+    click.echo(f"The log is whole: {result.rows} rows{gone}, head {result.head}")
 
 
 @command("backup")

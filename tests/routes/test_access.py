@@ -47,6 +47,7 @@ ROLES = {
     "people.index": "admin", "people.create": "admin", "people.show": "admin", "people.set_role": "admin",
     "people.set_state": "admin", "people.reset_password": "admin", "people.end_sessions": "admin",
     "general.index": "viewer", "general.show": "viewer", "general.check_log": "technician",
+    "general.keep_log": "admin", "general.download_segment": "admin",
     "account.show": "viewer", "account.rename": "viewer", "account.change_password": "viewer",
     "account.end_session": "viewer", "account.choose_zone": "viewer", "account.choose_theme": "viewer",
 }  # fmt: skip
@@ -97,7 +98,7 @@ def path_for(rule: Rule) -> str:
     values = {
         "name": "desk", "step": "address", "catalogue_name": "mcp:desk:get_ticket", "approval_id": approval.id,
         "tool_id": Tool.get().id, "agent_id": 1, "user_id": User.select().order_by(User.id.desc()).first().id,
-        "entry_id": Entry.select().first().id, "session_id": 999, "filename": "app.css",
+        "entry_id": Entry.select().first().id, "segment_id": 999, "session_id": 999, "filename": "app.css",
         "sign_in_id": "none", "standing_id": 999, "reason": "unknown", "bulk_id": "none",
     }  # fmt: skip
     return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]

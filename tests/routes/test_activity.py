@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -22,7 +25,7 @@ from tests.routes.settings_house import (  # noqa: F401
     viewer,
 )
 from tests.routes.visitors import Visitor, text_of
-from webapp.services import agents, approvals, audit, integrations, policies
+from webapp.services import agents, approvals, audit, export, integrations, log_search, policies, tallying
 from webapp.services.audit import COMMAND, Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -222,7 +225,8 @@ def test_an_entry_shows_every_field(admin: Visitor, connect: Connect) -> None:
     html = admin.get(f"/activity/{number}")
     text = text_of(html)
     for shown in ("Claude called mcp:desk:delete_ticket – done", "(agent) from 198.51.100.4", "12.3 ms",
-                  "Policy then Approval needed", '"client": "Müller & Söhne <GmbH>"', "Decision", "Request"):  # fmt: skip
+                  "Policy then Approval needed", '"client": "Müller & Söhne <GmbH>"', "Decision",
+                  "Request"):  # fmt: skip
         assert shown in text, shown
     assert bytes(Entry.get_by_id(number).digest).hex() in text
     links = ("/tools/mcp:desk:delete_ticket", f"/settings/agents/{agent.id}", f"/approvals/{approval}",
@@ -300,3 +304,123 @@ def test_an_agents_calls_are_those_on_its_page(viewer: Visitor) -> None:
     assert "mcp:desk:long_ago" in html
     assert "other_tool" not in html
     assert "Calls, 7 days 1 " in text_of(html)
+
+
+# --- days in the reader's zone
+
+
+def test_days_begin_at_the_readers_midnight(viewer: Visitor) -> None:
+    late = call(at=datetime(2026, 2, 3, 22, 59, 59, tzinfo=UTC))
+    early = call(at=datetime(2026, 2, 3, 23, 0, 0, tzinfo=UTC))
+    ids = write(late, early)
+    viewer.browser.set_cookie("zone", "Europe/Amsterdam")
+    assert listed(viewer, since="2026-02-03", until="2026-02-03") == [ids[0]]
+    assert listed(viewer, since="2026-02-04", until="2026-02-04") == [ids[1]]
+    assert "Days begin at midnight in Europe/Amsterdam." in text_of(viewer.get("/activity"))
+    entry = text_of(viewer.get(f"/activity/{ids[1]}"))
+    assert "2026-02-04 00:00:00 CET" in entry
+    assert "2026-02-03 23:00:00 UTC" in entry
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_day_is_found_whether_it_is_counted_ahead_or_not(
+    viewer: Visitor, entries: dict[str, int], counted: bool
+) -> None:
+    while counted and tallying.count_ahead():
+        pass
+    later = write(call(at=datetime(2026, 2, 3, 12, tzinfo=UTC)))  # written long after its time
+    assert listed(viewer, since="2026-02-03", until="2026-02-03") == [
+        *later,
+        entries["older"],
+        entries["old"],
+    ]
+    assert listed(viewer, until="2026-02-02") == [entries["oldest"]]
+    assert entries["read"] in listed(viewer, since="2026-02-04")
+
+
+# --- long searches
+
+
+def test_a_search_that_takes_long_stops_and_goes_on_where_it_was(
+    viewer: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = write(*(call(tool="needle" if number in (3, 40) else "hay") for number in range(60)))
+    monkeypatch.setattr(log_search, "FIRST_WINDOW", 8)
+    monkeypatch.setattr(log_search, "SECONDS", 0)
+    found, path, looks = [], "/activity?text=needle", 0
+    while path:
+        html = viewer.get(path)
+        found += [int(n) for n in re.findall(r'<td data-label="When"><a href="/activity/(\d+)"', html)]
+        further = re.search(r'Looked back to [^<]*<a href="([^"]+)">Look further back', html)
+        path = further[1].replace("&amp;", "&") if further else ""
+        looks += 1
+    assert found == [ids[40], ids[3]]
+    assert looks > 2
+    assert "Nothing older." in html
+
+
+# --- export
+
+
+def exported(visitor: Visitor, form: str, **asked: str) -> str:
+    reply = visitor.post("/activity/export", format=form, **asked)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["Content-Disposition"].startswith('attachment; filename="activity-')
+    assert reply.headers["Content-Disposition"].endswith(f'Z.{form}"')
+    return reply.text
+
+
+def test_what_is_filtered_is_exported_oldest_first(technician: Visitor, entries: dict[str, int]) -> None:
+    asked = {"outcome": "error", "integration": "desk"}
+    lines = [json.loads(line) for line in exported(technician, "jsonl", **asked).splitlines()]
+    assert [line["id"] for line in lines] == listed(technician, **asked)[::-1]
+    assert lines[-1]["details"] == {"arguments": {"q": "100% Größe_x"}}
+    rows = list(csv.DictReader(io.StringIO(exported(technician, "csv", **asked).removeprefix("\ufeff"))))
+    assert [int(row["id"]) for row in rows] == [line["id"] for line in lines]
+    assert list(rows[0]) == list(export.COLUMNS)
+
+
+def test_an_export_is_in_utc_whatever_the_zone(technician: Visitor) -> None:
+    (number,) = write(call(at=datetime(2026, 2, 3, 23, 30, 0, 123000, tzinfo=UTC)))
+    technician.browser.set_cookie("zone", "Asia/Kolkata")
+    (line,) = exported(technician, "jsonl", since="2026-02-04", until="2026-02-04").splitlines()
+    assert json.loads(line)["at"] == "2026-02-03T23:30:00.123Z"
+    assert json.loads(line)["id"] == number
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(1)", '=cmd|" /C calc"!A0'])
+def test_no_cell_is_a_formula(technician: Visitor, start: str) -> None:
+    write(call(agent=start, tool="x", details={}), change(start, integration=start))
+    text = exported(technician, "csv").removeprefix("\ufeff")
+    for row in csv.reader(io.StringIO(text)):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
+    assert f"'{start}" in [row[4] for row in csv.reader(io.StringIO(text))]
+
+
+def test_an_export_is_written_down_with_its_filters(technician: Visitor) -> None:
+    write(call())
+    text = exported(technician, "jsonl", kind="call", text="ticket")
+    entry = Entry.select().order_by(Entry.id.desc()).first()
+    assert (entry.action, entry.actor) == ("log.exported", "technician@example.com")
+    assert f'"id":{entry.id},' not in text
+    told = text_of(technician.get(f"/activity/{entry.id}")).replace(" ,", ",")
+    assert "exported the log as JSONL, kind call, text ticket" in told
+
+
+def test_an_export_has_every_row_also_of_a_long_log(
+    technician: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BATCH", 7)
+    ids = write(*(call() for _ in range(40)))
+    tallying.count_ahead(most=25)
+    for asked in ({"kind": "call"}, {"kind": "call", "since": "2026-01-01"}):
+        lines = exported(technician, "jsonl", **asked).splitlines()
+        assert [json.loads(line)["id"] for line in lines] == ids
+
+
+def test_nobody_exports_what_is_not_theirs_to_export(technician: Visitor, viewer: Visitor) -> None:
+    assert viewer.post("/activity/export", format="csv").status_code == 403
+    assert "/activity/export" not in viewer.get("/activity")
+    assert technician.post("/activity/export", format="xlsx").status_code == 422
+    assert technician.browser.get("/activity/export").status_code in (404, 405)
+    assert not Entry.select().where(Entry.action == "log.exported").exists()

@@ -1,4 +1,5 @@
-"""What every worker does beside its calls: beat, settle what the dead left, expire, renew and sync what is due."""
+"""What every worker does beside its calls: beat, settle what the dead left, expire, renew and sync what is due,
+count the log ahead and keep it as short as wanted."""
 
 from __future__ import annotations
 
@@ -9,13 +10,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from webapp.errors import Refused
-from webapp.services import approvals, intents, sync, tokens
+from webapp.services import approvals, intents, retention, sync, tallying, tokens
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
 from webapp.store.models import database
 from webapp.store.writer import Writer
 
 LOOK_SECONDS = 15
+BREATH_SECONDS = 0.05  # between two bites of a long job
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +25,7 @@ class Upkeep:
     def __init__(self, writer: Writer, worker: str) -> None:
         self._writer = writer
         self._worker = worker
+        self._shortening = False
 
     async def beat(self) -> None:
         """A few times within the span after which a silent worker counts as dead.
@@ -48,6 +51,27 @@ class Upkeep:
                 except Exception:  # upkeep goes on: what is due is looked for again
                     log.exception("scheduled work failed")
 
+    async def look_after_log(self) -> None:
+        """Both in bites: what is left at a stop is taken up by the next look."""
+        while True:
+            for job in (_count_ahead, self._shorten_log):
+                try:
+                    while await asyncio.to_thread(job):
+                        await asyncio.sleep(BREATH_SECONDS)
+                except Exception:  # upkeep goes on: what is due is looked for again
+                    log.exception("looking after the log failed")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _shorten_log(self) -> bool:
+        """The worker that takes the daily look goes on until it is done."""
+        with database.connection_context():
+            if not self._shortening and retention.take():
+                tallying.forget_old()
+                self._shortening = True
+            if self._shortening:
+                self._shortening = retention.step()
+            return self._shortening
+
     async def _try(self, job: Callable[[], object]) -> None:
         try:
             await asyncio.wrap_future(self._writer.submit(job))
@@ -59,6 +83,11 @@ def _settle_dead(last: datetime) -> None:
     """Unless more time than usual has passed since the last look."""
     if abs(now() - last) < intents.DEAD_AFTER / 2:
         intents.settle_dead()
+
+
+def _count_ahead() -> bool:
+    with database.connection_context():
+        return tallying.count_ahead() > 0
 
 
 def _renew_due() -> None:

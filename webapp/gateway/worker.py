@@ -32,15 +32,20 @@ class Gateway:
         upkeep = Upkeep(self._writer, self._worker)
         self._tasks = [
             asyncio.create_task(job)
-            for job in (self.calls.room.watch(), upkeep.beat(), upkeep.look_after_servers())
+            for job in (
+                self.calls.room.watch(),
+                upkeep.beat(),
+                upkeep.look_after_servers(),
+                upkeep.look_after_log(),
+            )  # fmt: skip
         ]
         desk.open_with(self.people)
 
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first, while it still beats."""
         desk.close(self.people)
-        watch, beat, sync = self._tasks
-        await _ended(watch, sync)
+        watch, beat, servers, log = self._tasks
+        await _ended(watch, servers, log)
         await self.people.close()
         await self.calls.close()
         await _ended(beat)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.routes.guards import allow, settings
-from webapp.routes.replies import page
-from webapp.services import audit
+from webapp.errors import InvalidInput
+from webapp.routes.guards import allow, current_actor, settings
+from webapp.routes.replies import leave_for, page
+from webapp.services import audit, retention
+from webapp.services.retention import Retention
 from webapp.store.database import KEY_FILE
 from webapp.store.secrets import vault
 
@@ -34,9 +36,43 @@ def check_log() -> ResponseReturnValue:
     return _page(verification=audit.verify())
 
 
-def _page(verification: audit.Verification | None = None) -> ResponseReturnValue:
+@bp.post("/general/retention")
+@allow("admin")
+def keep_log() -> ResponseReturnValue:
+    """Where rows would go it asks first, with their number; the answer carries the number of days again."""
+    form = request.form
+    try:
+        wanted = retention.wanted(form.get("days", ""), files=form.get("files") == "yes")
+    except InvalidInput as error:
+        return _page(error=error)
+    going = retention.would_go(wanted)
+    if going and form.get("confirmed") != str(wanted.days):
+        return _page(asked=wanted, going=going)
+    retention.change(wanted, current_actor())
+    flash(f"The log is kept {f'for {wanted.days} days' if wanted.days else 'for ever'}.")
+    return leave_for(f"{url_for('.show')}#log-head")
+
+
+@bp.post("/general/log/<int:segment_id>")
+@allow("admin")
+def download_segment(segment_id: int) -> ResponseReturnValue:
+    """A POST, because it is written down."""
+    path = retention.file_of(segment_id, current_actor())
+    return send_file(path, as_attachment=True, download_name=path.name, mimetype="application/gzip")
+
+
+def _page(
+    verification: audit.Verification | None = None,
+    asked: Retention | None = None,
+    going: int = 0,
+    error: InvalidInput | None = None,
+) -> ResponseReturnValue:
+    """`asked`: a retention that waits for a yes, and how many rows would be `going`."""
     key = settings().data / KEY_FILE
     made = datetime.fromtimestamp(key.stat().st_mtime, UTC)
     return page(
-        "general/show.html", config=settings(), key_id=vault.key_id, key_made=made, verification=verification
-    )
+        "general/show.html", status=error.status if error else 200, config=settings(), key_id=vault.key_id,
+        key_made=made, verification=verification, asked=asked, going=going, error=error,
+        retention=retention.current(), problem=retention.problem(), segments=retention.newest_segments(),
+        fewest_days=retention.FEWEST_DAYS,
+    )  # fmt: skip

@@ -2,7 +2,8 @@
 
 `digest = HMAC-SHA256(log key, previous digest + canonical row)`. The key is sealed in the database, so that
 writing to the database file alone is not enough to forge a chain. A cut-off tail shows against a head that was
-kept elsewhere (`verify-log` prints it).
+kept elsewhere (`verify-log` prints it). Where the log is not kept for ever, old rows go in segments (segments.py):
+a segment's seal holds the digest of its last row, and the chain goes on from there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hmac
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,7 +21,7 @@ from weakref import WeakKeyDictionary
 from peewee import Database
 
 from webapp.store.fields import now, storable
-from webapp.store.models import Entry, State, database, state
+from webapp.store.models import Entry, Segment, State, database, state
 from webapp.store.secrets import vault
 
 START = bytes(32)
@@ -110,7 +111,7 @@ def bump_generation() -> None:
 
 def head() -> bytes:
     last = database.execute_sql('SELECT "digest" FROM "entry" ORDER BY "id" DESC LIMIT 1').fetchone()
-    return bytes(last[0]) if last else START
+    return bytes(last[0]) if last else sealed().digest
 
 
 @dataclass(frozen=True)
@@ -118,22 +119,69 @@ class Verification:
     rows: int
     head: str  # hex; keep it elsewhere to notice a cut-off tail
     first_bad: int | None = None  # id of the first row that doesn't fit
+    sealed: int = 0  # rows that came before and were removed, as the log was not to be kept for ever
 
     @property
     def intact(self) -> bool:
         return self.first_bad is None
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """The end of what is sealed: from here the chain goes on. `mac` of the last segment; `forged` is the first id
+    of a segment that Gatehouse did not write."""
+
+    last_id: int = 0
+    digest: bytes = START
+    mac: bytes = START
+    rows: int = 0
+    forged: int | None = None
+
+    @property
+    def next_id(self) -> int | None:
+        """None at the very beginning: the first row may have any id."""
+        return self.last_id + 1 if self.last_id else None
+
+
 def verify() -> Verification:
     """Walk the whole chain. An edited, removed or moved row is named by the first id that doesn't fit."""
-    key, previous, rows, expected_id = log_key(), START, 0, None
-    for entry in Entry.select().order_by(Entry.id).iterator():
+    with database.atomic():  # seals and rows of one and the same moment
+        end = sealed()
+        if end.forged is not None:
+            return Verification(0, end.digest.hex(), end.forged, end.rows)
+        rows = Entry.select().where(Entry.id > end.last_id).order_by(Entry.id).iterator()
+        found = follow(rows, end.digest, end.next_id)
+    return replace(found, sealed=end.rows)
+
+
+def follow(rows: Iterable[Entry], previous: bytes, expected_id: int | None) -> Verification:
+    """Whether these rows are what comes after the digest `previous`."""
+    key, count = log_key(), 0
+    for entry in rows:
         digest = _digest(key, previous, _stored_values(entry))
         gap = expected_id is not None and entry.id != expected_id
         if gap or not hmac.compare_digest(digest, bytes(entry.digest)):
-            return Verification(rows, previous.hex(), entry.id)
-        previous, rows, expected_id = digest, rows + 1, entry.id + 1
-    return Verification(rows, previous.hex())
+            return Verification(count, previous.hex(), entry.id)
+        previous, count, expected_id = digest, count + 1, entry.id + 1
+    return Verification(count, previous.hex())
+
+
+def sealed() -> Sealed:
+    end = Sealed()
+    for segment in Segment.in_order():
+        fits = segment.first_id == (end.next_id or segment.first_id)
+        if not fits or not hmac.compare_digest(seal(segment, end.mac), bytes(segment.mac)):
+            return replace(end, forged=segment.first_id)
+        end = Sealed(segment.last_id, bytes(segment.digest), bytes(segment.mac), end.rows + segment.count)
+    return end
+
+
+def seal(segment: Segment, previous: bytes) -> bytes:
+    """What only somebody with the log's key can write over a segment and the seal before it."""
+    names = ("first_id", "last_id", "count", "first_at", "last_at", "sealed_at")
+    values = {name: str(getattr(segment, name)) for name in names} | {"digest": bytes(segment.digest).hex()}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hmac.digest(log_key(), b"segment" + previous + text.encode(), hashlib.sha256)
 
 
 def _insert() -> str:

@@ -82,11 +82,11 @@ class Found:
     looked_back_to: datetime | None = None
 
 
-def search(wanted: Wanted, before: int = 0, *, seconds: float = SECONDS) -> Found:
+def search(wanted: Wanted, before: int = 0) -> Found:
     """Newest first. What happens meanwhile does not shift a page: `before` is an id."""
     conditions = _conditions(wanted)
     ids: list[int] = []
-    until = time.monotonic() + seconds
+    until = time.monotonic() + SECONDS
     windows = list(_windows(wanted, before))
     for low, high in windows:
         ids += _ids(conditions, low, high, PAGE + 1 - len(ids))

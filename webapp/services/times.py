@@ -23,6 +23,13 @@ def span(length: timedelta) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def took(milliseconds: float) -> str:
+    """“340 ms”, “1.2 s”, “14 s”."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.1f} s" if milliseconds < 10_000 else f"{milliseconds / 1000:.0f} s"
+
+
 def relative(moment: datetime | None, at: datetime | None = None) -> str:
     """“3 minutes ago”, “in 12 minutes”, “just now”; None is “never”."""
     if moment is None:

@@ -1,0 +1,89 @@
+"""What needs a person just now, over all of Gatehouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from peewee import Expression, fn
+
+from webapp.services import figures, forecast, health, retention
+from webapp.services.figures import Failing
+from webapp.services.forecast import Due
+from webapp.services.health import Health
+from webapp.store.fields import now
+from webapp.store.models import Agent, Approval, Integration, Tool
+
+# In these states an integration needs nobody; changed tools are listed by themselves.
+QUIET = ("connected", "paused", "draft", "needs_review")
+SOON = timedelta(days=7)
+SIGN_INS_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Needs:
+    waiting: int
+    oldest: Approval | None
+    troubled: list[tuple[Integration, Health]]
+    failing: list[Failing]
+    sign_ins: list[Due]
+    changed: list[tuple[Integration, int]]
+    flagged: list[tuple[Integration, int]]
+    drafts: list[Integration]
+    unseen: list[Integration]  # in use, but nobody went through its tools to the end of the wizard
+    ending: list[Agent]
+    log: str
+
+    @property
+    def any(self) -> bool:
+        return any(self.__dict__.values())
+
+
+def now_needed(integrations: list[Integration]) -> Needs:
+    waiting = Approval.waiting()
+    troubled = [one for one in integrations if _troubled(one)]
+    known = {one.id for one in troubled}
+    return Needs(
+        waiting=waiting.count(),
+        oldest=waiting.first(),
+        troubled=[(one, health.of(one)) for one in troubled],
+        failing=[one for one in figures.failing() if one.integration.id not in known],
+        sign_ins=[due for due in forecast.upcoming() if _soon(due) and due.integration.id not in known],
+        changed=_counted(Tool.changed_at.is_null(False)),
+        flagged=_counted(Tool.flagged & Tool.policy_at.is_null()),
+        drafts=[one for one in integrations if one.state == "draft"],
+        unseen=[one for one in integrations if _unseen(one)],
+        ending=_ending(),
+        log=retention.problem(),
+    )
+
+
+def _troubled(integration: Integration) -> bool:
+    return integration.state not in QUIET or bool(integration.sync_error and integration.state == "connected")
+
+
+def _unseen(integration: Integration) -> bool:
+    return integration.kind == "server" and integration.state != "draft" and not integration.finished_at
+
+
+def _soon(due: Due) -> bool:
+    return due.at is None or due.at < now() + SIGN_INS_SOON
+
+
+def _counted(condition: Expression) -> list[tuple[Integration, int]]:
+    """Integrations with tools that are like this, and how many."""
+    count = fn.COUNT(Tool.id)
+    query = (
+        Integration.select(Integration, count.alias("tools_like_this"))
+        .join(Tool, on=Tool.integration == Integration.id)
+        .where(condition, Tool.missing_since.is_null())
+        .group_by(Integration.id)
+        .order_by(Integration.title)
+    )
+    return [(row, row.tools_like_this) for row in query.objects()]
+
+
+def _ending() -> list[Agent]:
+    """Agents whose key stops soon, or stopped lately."""
+    soon = Agent.expires_at.between(now() - SOON, now() + SOON)
+    return list(Agent.select().where(Agent.revoked_at.is_null(), soon).order_by(Agent.expires_at))
