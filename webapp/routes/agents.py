@@ -11,7 +11,8 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
-from webapp.services import agents
+from webapp.services import agents, budget
+from webapp.services.own_tools import SEARCH_ABOVE, Mode
 from webapp.store.fields import now
 from webapp.store.models import Agent, Entry, Integration
 
@@ -40,8 +41,9 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     try:
         agent, key = agents.create(
-            request.form.get("name", ""), current_actor(), integrations=_chosen(), expires_at=_expiry()
-        )
+            request.form.get("name", ""), current_actor(), integrations=_chosen(), expires_at=_expiry(),
+            mode=_mode(),
+        )  # fmt: skip
     except InvalidInput as error:
         return _form(error)
     return _key_page(agent, key)
@@ -57,6 +59,17 @@ def show(agent_id: int) -> ResponseReturnValue:
 @allow("admin")
 def limit(agent_id: int) -> ResponseReturnValue:
     agents.limit(agents.get(agent_id), _chosen(), current_actor())
+    return _saved(agent_id)
+
+
+@bp.post("/<int:agent_id>/tool-search")
+@allow("admin")
+def set_tool_search(agent_id: int) -> ResponseReturnValue:
+    agent = agents.get(agent_id)
+    try:
+        agents.set_tool_search(agent, _mode(), current_actor())
+    except InvalidInput as error:
+        return _show(agent, error)
     return _saved(agent_id)
 
 
@@ -102,17 +115,19 @@ def _form(error: InvalidInput | None = None) -> ResponseReturnValue:
     return page(
         "agents/new.html", status=error.status if error else 200, error=error, typed=request.form,
         everything=request.form.get("scope", "all") == "all", integrations=_integrations(),
-        chosen=set(request.form.getlist("integration")),
+        chosen=set(request.form.getlist("integration")), mode=Mode(request.form.get("tool_search", "auto")),
     )  # fmt: skip
 
 
 def _show(agent: Agent, error: InvalidInput | None = None) -> ResponseReturnValue:
     limits = agents.limits_of([agent]).get(agent.id, [])
     calls = Entry.newest({"kind": "call", "actor": agent.name}).limit(RECENT_CALLS)
+    cost = budget.budget_of(agent)
     return page(
         "agents/show.html", status=error.status if error else 200, error=error, typed=request.form,
         agent=agent, everything=agent.every_integration, limits=limits, chosen={one.name for one in limits},
-        integrations=_integrations(), calls=list(calls),
+        integrations=_integrations(), calls=list(calls), budget=cost,
+        mode=Mode(request.form["tool_search"]) if "tool_search" in request.form else cost.mode,
         week=Entry.calls_by_actor(now() - WEEK).get(agent.name, 0), **_connecting(PLACEHOLDER),
     )  # fmt: skip
 
@@ -137,6 +152,16 @@ def _chosen() -> list[Integration] | None:
     if request.form.get("scope") == "all":
         return None
     return list(Integration.select().where(Integration.name.in_(request.form.getlist("integration"))))
+
+
+def _mode() -> Mode:
+    """What the form says of tool search; a form that says nothing leaves the whole list."""
+    above = request.form.get("tool_search_above", "").strip() or str(SEARCH_ABOVE)
+    try:
+        return Mode(request.form.get("tool_search", "off"), int(above))
+    except ValueError as error:
+        raise InvalidInput("This is not a number.", field="tool_search_above",
+                           next_step=f"Write it like {SEARCH_ABOVE}.") from error  # fmt: skip
 
 
 def _expiry() -> datetime | None:

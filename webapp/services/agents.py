@@ -11,6 +11,7 @@ from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import approvals, audit
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.own_tools import MODES, MOST_ABOVE, SEARCH_ABOVE, Mode
 from webapp.services.visible import has_hidden
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -27,10 +28,12 @@ def create(
     owner: User | None = None,
     integrations: Iterable[Integration] | None = None,
     expires_at: datetime | None = None,
+    mode: Mode = Mode(),  # noqa: B008 - frozen
 ) -> tuple[Agent, str]:
     """The agent and its key. The key is not kept and can't be shown again."""
     needs(actor, "admin")
     _check_expiry(expires_at)
+    _check_mode(mode)
     prefix, key = _new_key()
     with writing():
         name = _free_name(name)
@@ -41,6 +44,8 @@ def create(
             owner=owner or (actor.id if actor.kind == "user" else None),
             every_integration=integrations is None,
             expires_at=expires_at,
+            tool_search=mode.setting,
+            tool_search_above=mode.above,
         )
         granted = _grant(agent, integrations or ())
         details = {"key": prefix, "integrations": granted if integrations is not None else "all"}
@@ -57,6 +62,16 @@ def limit(agent: Agent, integrations: Iterable[Integration] | None, actor: Actor
         granted = _grant(agent, integrations or ())
         details = {"agent": agent.name, "integrations": granted if integrations is not None else "all"}
         audit.record("agent.limited", actor, details=details)
+
+
+def set_tool_search(agent: Agent, mode: Mode, actor: Actor) -> None:
+    """Whether it lists its tools or searches them, from its next list on."""
+    needs(actor, "admin")
+    _check_mode(mode)
+    with writing():
+        changes = {"tool_search": mode.setting, "tool_search_above": mode.above}
+        Agent.update(**changes).where(Agent.id == agent.id).execute()
+        audit.record("agent.tool_search", actor, details={"agent": agent.name, "search": mode.in_words})
 
 
 def set_expiry(agent: Agent, expires_at: datetime | None, actor: Actor) -> None:
@@ -165,6 +180,16 @@ def _check_expiry(expires_at: datetime | None) -> None:
             field="expires",
             next_step="Choose a later one, or leave it empty.",
         )
+
+
+def _check_mode(mode: Mode) -> None:
+    if mode.setting not in MODES:
+        raise InvalidInput("Tool search is off, on or automatic.", field="tool_search")
+    if not 1 <= mode.above <= MOST_ABOVE:
+        raise InvalidInput(
+            f"The number of tools is between 1 and {MOST_ABOVE:,}.", field="tool_search_above",
+            next_step=f"{SEARCH_ABOVE} suits most models.",
+        )  # fmt: skip
 
 
 def _grant(agent: Agent, integrations: Iterable[Integration]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 # vendors' interfaces refuse a request with more than 128. So a list of 60 is where a search begins to pay.
 SEARCH_ABOVE = 60
 MODES = ("off", "on", "auto")
+MOST_ABOVE = 100_000
 LONGEST_WAIT = 50
 LONGEST_QUERY = 500
 MOST_FOUND, USUALLY_FOUND = 20, 5
@@ -22,6 +23,10 @@ class Mode:
 
     setting: str = "off"
     above: int = SEARCH_ABOVE
+
+    @property
+    def in_words(self) -> str:
+        return f"automatic above {self.above} tools" if self.setting == "auto" else self.setting
 
     def searches(self, tools: int) -> bool:
         return self.setting == "on" or (self.setting == "auto" and tools > self.above)

@@ -86,6 +86,7 @@ ACTIONS = {
     "notices.recovered": "could tell people of waiting calls by {channel} again",
     "agent.added": "added the agent {agent}, for {integrations:limits}",
     "agent.limited": "limited the agent {agent} to {integrations:limits}",
+    "agent.tool_search": "set the tool search of {agent}: {search}",
     "agent.expiry": "let the key of {agent} work {expires_at:until}",
     "agent.key_replaced": "replaced the key of {agent}",
     "agent.revoked": "revoked the key of {agent}",
