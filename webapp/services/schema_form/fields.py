@@ -97,7 +97,7 @@ def _field(key: str, name: str, shape: Shape, root: Shape, required: bool) -> Fi
         name,
         kind,
         required,
-        title=text_in(shape, "title")[:200],
+        title=_title(shape, name),
         description=_cut(text_in(shape, "description"), LONGEST_HINT),
         hints=_hints(kind, shape, choices, item),
         choices=tuple((value, label or _label(value)) for value, label in choices or ())
@@ -108,6 +108,12 @@ def _field(key: str, name: str, shape: Shape, root: Shape, required: bool) -> Fi
         attributes=_attributes(kind, shape, required),
         item=item,
     )
+
+
+def _title(shape: Shape, name: str) -> str:
+    """Empty where it only says the name again."""
+    title = text_in(shape, "title")[:200]
+    return "" if title.casefold().replace(" ", "_") == name.casefold() else title
 
 
 def _kind(name: str, shape: Shape, choices: list[tuple[Any, str]] | None) -> str:
