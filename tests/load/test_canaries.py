@@ -87,8 +87,8 @@ class Life:
         copy = folder / f"backup-{len(list(folder.glob('backup-*')))}.db"
         house.run("backup", str(copy))
         found = files_in(folder) | {"all rows": rows_of(copy)}
-        for command in ("servers", "tools", "approvals", "activity", "intents"):
-            found[f"flask {command}"] = house.run(command, "--json").stdout.encode()
+        for command in (["servers"], ["tools"], ["activity", "--limit", "100000"]):
+            found[f"flask {command[0]}"] = house.run(*command, "--json").stdout.encode()
         found |= {f"agent, {number}": text.encode() for number, text in enumerate(self.heard)}
         vendors = tuple(service.origin for service in self.services)
         seen = [answer for answer in self.admin.seen if not answer.location.startswith(vendors)]

@@ -25,7 +25,8 @@ def init_app(app: Flask) -> None:
 
 
 def dress(response: Response) -> Response:
-    response.headers.update(ALWAYS)
+    for name, value in ALWAYS.items():
+        response.headers.setdefault(name, value)  # a view may be stricter
     response.vary.add("HX-Request")
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = f"max-age={A_YEAR}; includeSubDomains"
