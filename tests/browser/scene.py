@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 
 from config import Config
+from tests.browser import past
 from tests.house import PASSWORD, House, served
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
 from webapp.services import checks, integrations
 from webapp.services.audit import COMMAND
+from webapp.store.fields import now
 from webapp.store.models import Entry
 
 # Every page and state a person can see; {…} are filled in from the scene.
@@ -28,6 +31,8 @@ PAGES = {
     "tool-changed": "/tools/mcp:desk:search_tickets",
     "activity": "/activity",
     "activity-entry": "/activity/{entry}",
+    "activity-filtered": "/activity?kind=call&outcome=error&agent=Claude+for+the+helpdesk&since=2026-01-01",
+    "activity-no-match": "/activity?text=nothing-like-this",
     "integrations": "/settings/integrations",
     "server": "/settings/integrations/desk",
     "server-check": "/settings/integrations/desk/check",
@@ -82,6 +87,7 @@ def first_day(data: Path) -> Iterator[House]:
 def _fill(house: House, practice: str) -> dict[str, str]:
     for email, role, name in (("ann@example.com", "admin", "Ann"), ("tom@example.com", "technician", "Tom")):
         house.run("create-user", email, "--role", role, "--name", name, stdin=PASSWORD + "\n")
+    house.do(past.lay_down)
     house.run("add-server", f"{practice}/open/mcp", "--name", "desk", "--allow-private")
     house.run("set-policy", "mcp:desk:delete_ticket", "disabled")
     key = house.agent("Claude for the helpdesk")
@@ -108,7 +114,12 @@ def _locked(practice: str) -> int:
     assert verdict.offer
     integrations.allow_private(draft, verdict.offer, COMMAND)
     checks.run(integrations.find("locked"))
-    first: Entry = Entry.select().where(Entry.kind == "call").order_by(Entry.id).first()
+    first: Entry = (
+        Entry.select()
+        .where(Entry.kind == "call", Entry.at > now() - timedelta(hours=1))
+        .order_by(Entry.id)
+        .first()
+    )
     return int(first.id)
 
 

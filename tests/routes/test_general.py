@@ -30,7 +30,7 @@ def settle() -> None:
 
 
 def test_the_log_is_kept_for_ever_at_first(admin: Visitor, technician: Visitor) -> None:
-    assert "How long it is kept For ever." in text_of(admin.get("/settings/general"))
+    assert "How long the log is kept Entries are kept for ever." in text_of(admin.get("/settings/general"))
     assert 'name="days"' in admin.get("/settings/general")
     assert 'name="days"' not in technician.get("/settings/general")
 

@@ -21,7 +21,7 @@ from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogues, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Lines, Progress
 from webapp.gateway.waiting import WaitingRoom
-from webapp.services import approvals, audit, grants, integrations, intents
+from webapp.services import approvals, audit, grants, integrations, intents, summaries
 from webapp.services.audit import Actor, Row
 from webapp.services.redaction import keep
 from webapp.store.fields import now
@@ -249,7 +249,8 @@ class Calls:
         except TimeoutError:
             text = f"The tool gave no answer within {call.seconds or self.config.call_seconds:g} seconds."
             return _without_answer(call, text, sent=True, what=text)
-        return result, "tool_error" if result.get("isError") else "ok", {}
+        told = summaries.of(result, self.config.log_arguments)
+        return result, "tool_error" if result.get("isError") else "ok", told
 
     def _finish(self, call: Call, result: dict[str, Any], outcome: str, details: dict[str, Any]) -> None:
         """In one commit: the log row, the intent gone, the approval's outcome kept."""

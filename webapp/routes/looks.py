@@ -50,5 +50,9 @@ def keep_theme(response: Response, theme: str) -> None:
     )  # fmt: skip
 
 
+def clock(moment: datetime) -> str:
+    return times.clock(moment, zone())
+
+
 def absolute(moment: datetime | None) -> str:
     return times.absolute(moment, zone())

@@ -23,6 +23,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(sentences.tell, "sentence")
     app.add_template_filter(times.relative, "relative")
     app.add_template_filter(looks.absolute, "absolute")
+    app.add_template_filter(looks.clock, "clock")
     app.add_template_filter(times.span, "span")
     app.add_template_filter(times.took, "took")
     app.add_template_filter(pretty, "pretty")

@@ -73,10 +73,10 @@ def last_days(zone: tzinfo, count: int = DAYS) -> list[Day]:
 
 
 def nice_top(days: list[Day]) -> int:
-    """Where the axis ends: 1, 2 or 5 with noughts, and not below the largest day."""
+    """Where the axis ends: one digit and noughts, halved without a rest, and not below the largest day."""
     most = max(1, *(day.calls for day in days))
     size: int = 10 ** (len(str(most)) - 1)
-    return next(digit * size for digit in (1, 2, 5, 10) if digit * size >= most)
+    return next(digit * size for digit in (1, 2, 4, 6, 8, 10) if digit * size >= most)
 
 
 def _counted(day: date, since: datetime, until: datetime) -> Day:

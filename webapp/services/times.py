@@ -48,6 +48,14 @@ def absolute(moment: datetime | None, zone: tzinfo = UTC) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S} {abbreviation(local)}"
 
 
+def clock(moment: datetime, zone: tzinfo = UTC) -> str:
+    """“14:03:22” today, else “21 Nov 14:03”; another year is named."""
+    local, today = moment.astimezone(zone), now().astimezone(zone)
+    if local.date() == today.date():
+        return f"{local:%H:%M:%S}"
+    return f"{local.day} {local:%b %H:%M}" if local.year == today.year else f"{local.day} {local:%b %Y %H:%M}"
+
+
 def abbreviation(local: datetime) -> str:
     """“CET”, “UTC”; zones without letters of their own say their distance: “UTC-03”."""
     name = local.tzname() or "UTC"

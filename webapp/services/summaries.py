@@ -1,0 +1,37 @@
+"""What the log keeps of a tool's answer: its form and size; of an error the beginning of what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LONGEST = 200
+MOST_PARTS = 5
+
+
+def of(result: dict[str, Any], mode: str) -> dict[str, str]:
+    """For the details of a log row. `mode` is the setting LOG_ARGUMENTS: by “digest” nothing said is kept.
+
+    Never raises, whatever the server sent.
+    """
+    content = result.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    said = [_form(part) for part in parts[:MOST_PARTS]]
+    if len(parts) > MOST_PARTS:
+        said.append(f"{len(parts) - MOST_PARTS} more")
+    if result.get("structuredContent") is not None:
+        said.append("structured content")
+    kept = {"result": ", ".join(said) or "empty"}
+    if result.get("isError") and mode != "digest" and (text := _first_text(parts)):
+        kept["error"] = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    return kept
+
+
+def _form(part: dict[str, Any]) -> str:
+    text = part.get("text")
+    if isinstance(text, str):
+        return "1 character of text" if len(text) == 1 else f"{len(text)} characters of text"
+    return str(part.get("type", "something without a type"))[:40]
+
+
+def _first_text(parts: list[dict[str, Any]]) -> str:
+    return next((part["text"] for part in parts if isinstance(part.get("text"), str)), "")
