@@ -32,6 +32,7 @@ class Card:
     difference: Difference
     hindrance: str = ""
     looks_with: str = ""
+    points: frozenset[str] = frozenset()  # arguments that say which one
     sight: Sight | None = None
     others: tuple[Approval, ...] = ()  # further calls of the same agent that wait
     earlier: tuple[Entry, ...] = ()  # the last calls of the same tool
@@ -99,11 +100,12 @@ def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = 
 def _open(made: Card, reader: User, waiting: Iterable[Approval]) -> Card:
     """What only matters while somebody has to decide."""
     approval, decides = made.approval, ROLES.index(reader.role) >= ROLES.index("technician")
-    looks = sight.counterpart_of(approval) if decides and made.sight is None else None
+    view = sight.view_of(approval) if decides and made.sight is None else None
     return replace(
         made,
         hindrance=second_person.hindrance(approval, reader.id),
-        looks_with=made.sight.read if made.sight else looks[0].name if looks else "",
+        looks_with=view.read.name if view else "",
+        points=view.points if view else frozenset(),
         others=tuple(one for one in waiting if _same_agent(one, approval)),
         earlier=tuple(_earlier(approval)),
     )

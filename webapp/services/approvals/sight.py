@@ -20,7 +20,7 @@ from webapp.store.models import Approval, Tool
 GOOD_FOR = 60.0  # seconds
 MOST_KEPT = 200
 LONGEST_ID = 200
-MOST_SCALARS = 40
+MOST_FACTS = 8
 NOTHING = object()
 
 
@@ -29,10 +29,28 @@ class Sight:
     """`now`: what the read says of each argument it says anything of. `problem`: why it says nothing, one line."""
 
     read: str
+    points: frozenset[str] = frozenset()
     now: dict[str, Any] = field(default_factory=dict)
     whole: Any = None
     problem: str = ""
     entry_id: int | None = None
+
+    @property
+    def in_short(self) -> list[tuple[str, str]]:
+        """The first plain facts of the answer."""
+        whole = self.whole if isinstance(self.whole, dict) else {}
+        facts = [(name, value) for name, value in whole.items() if isinstance(value, (str, int)) and value]
+        return [(name, str(value)[:60]) for name, value in facts[:MOST_FACTS]]
+
+
+@dataclass(frozen=True)
+class View:
+    """A read that shows what a call would change, and how it is asked. `points`: the call's arguments that say
+    which one; they are no change."""
+
+    read: Tool
+    arguments: dict[str, Any]
+    points: frozenset[str]
 
 
 _kept: dict[str, tuple[float, Sight]] = {}
@@ -40,8 +58,8 @@ _looking: dict[str, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def counterpart_of(approval: Approval) -> tuple[Tool, dict[str, Any]] | None:
-    """The read to run and its arguments; None where there is none that surely shows the same thing."""
+def view_of(approval: Approval) -> View | None:
+    """None where no read surely shows the same thing."""
     tool = approval.tool
     if approval.state != "waiting" or tool is None or tool.kind == "read":
         return None
@@ -52,7 +70,8 @@ def counterpart_of(approval: Approval) -> tuple[Tool, dict[str, Any]] | None:
         return None
     read, arguments = reads[match.read], _filled_in(match, record.arguments_of(approval))
     required = Shape.of(read.name, read.definition.get("inputSchema")).required
-    return (read, arguments) if arguments and required <= set(arguments) else None
+    points = frozenset(match.arguments.values())
+    return View(read, arguments, points) if arguments and required <= set(arguments) else None
 
 
 def _auto_reads(tool: Tool) -> list[Tool]:
@@ -95,10 +114,10 @@ def look(approval: Approval, actor: Actor) -> Sight | None:
     with _lock(approval.id):
         if known := kept(approval.id):
             return known
-        found = counterpart_of(approval)
-        if found is None:
+        view = view_of(approval)
+        if view is None:
             return None
-        sight = _look(*found, record.arguments_of(approval), actor)
+        sight = _look(view, record.arguments_of(approval), actor)
         _keep(approval.id, sight)
         return sight
 
@@ -119,19 +138,18 @@ def _keep(approval_id: str, sight: Sight) -> None:
         _kept[approval_id] = (time.monotonic(), sight)
 
 
-def _look(read: Tool, arguments: dict[str, Any], wanted: dict[str, Any], actor: Actor) -> Sight:
+def _look(view: View, wanted: dict[str, Any], actor: Actor) -> Sight:
+    name, points = view.read.name, view.points
     try:
-        outcome = desk.current().run(read, arguments, actor, purpose="look")
+        outcome = desk.current().run(view.read, view.arguments, actor, purpose="look")
     except Refused as refusal:
-        return Sight(read.name, problem=refusal.what)
+        return Sight(name, points, problem=refusal.what)
     if outcome.outcome != "ok":
-        return Sight(read.name, problem=_first_text(outcome.result), entry_id=outcome.entry_id)
+        return Sight(name, points, problem=_first_text(outcome.result), entry_id=outcome.entry_id)
     whole = _content(outcome.result)
-    now = {}
-    for name in wanted:
-        if name not in arguments and (value := _find(whole, name)) is not NOTHING:
-            now[name] = value
-    return Sight(read.name, now, whole, entry_id=outcome.entry_id)
+    found = {argument: _find(whole, argument) for argument in wanted if argument not in points}
+    now = {argument: value for argument, value in found.items() if value is not NOTHING}
+    return Sight(name, points, now, whole, entry_id=outcome.entry_id)
 
 
 def _content(result: dict[str, Any]) -> Any:
