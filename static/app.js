@@ -70,6 +70,7 @@ const signIn = () => {
 
 const formOf = (event) => event.detail.ctx?.sourceElement?.closest?.("form.one-policy");
 
+document.addEventListener("htmx:before:request", (event) => formOf(event)?.querySelector(".not-saved")?.remove());
 document.addEventListener("htmx:before:response", (event) => {
   const form = formOf(event);
   if (form && event.detail.ctx.hx.redirect?.startsWith("/login")) {
@@ -86,7 +87,10 @@ document.addEventListener("htmx:finally:request", (event) => {
   const status = event.detail.ctx?.response?.status ?? 0;
   if (!form || status < 400) return;
   form.reset();
-  if (!form.querySelector(".not-saved")) notSaved(form, `Gatehouse answered with an error (${status}). Try again.`);
+  if (form.querySelector(".not-saved")) return;
+  // The answer may be ours or that of a proxy on the way.
+  const ours = new DOMParser().parseFromString(event.detail.ctx.text ?? "", "text/html").getElementById("error-notice");
+  notSaved(form, ours?.textContent.trim() ?? `There was an error (${status}). Try again.`);
 });
 
 // Choosing rows for one change of many.

@@ -221,7 +221,8 @@ def undo(bulk: BulkChange, actor: Actor) -> BulkChange:
                 why=doing.skipped[0].why if doing.skipped else "",
                 next_step="Change the tools one by one.",
             )
-        new = _new(actor, "back to what they were", str(bulk.integration), undoes=bulk)
+        what = "back to what it was" if len(doing.plan.steps) == 1 else "back to what they were"
+        new = _new(actor, what, str(bulk.integration), undoes=bulk)
         return _do(doing.plan, new, actor, skipped=doing.skipped)
 
 
