@@ -1,4 +1,4 @@
-"""Measures seeding on labelled tools: `python -m tests.corpus [--wrong] [FILE.jsonl …]`."""
+"""Measures seeding and tool search on real tools: `python -m tests.corpus [--wrong] [FILE.jsonl …]`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import finding
 from webapp.services.seeding import Seed, seed
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared/corpus/tools-dev.jsonl"
@@ -101,11 +102,11 @@ def mistakes(judged: Iterable[Judged]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, default=[DEFAULT], metavar="FILE.jsonl")
-    parser.add_argument("--wrong", action="store_true", help="list the misjudged tools with reasons")
+    parser.add_argument("--wrong", action="store_true", help="list misjudged tools and tasks not found")
     asked = parser.parse_args(arguments)
     for path in asked.files:
         if not path.is_file():
-            print(f"skipped: {path} is not here")
+            print(f"skipped: {path} is not here, so neither seeding nor tool search can be measured")
             continue
         tools = load(path)
         judged = judge(tools)
@@ -113,6 +114,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(report(judged))
         if asked.wrong:
             print(mistakes(judged))
+        if path == DEFAULT:
+            print("\ntool search: the wanted tool for a task in plain English")
+            searched = finding.search(tools)
+            print(finding.report(searched))
+            if asked.wrong:
+                print(finding.misses(searched))
 
 
 if __name__ == "__main__":

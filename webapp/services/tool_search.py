@@ -8,22 +8,24 @@ import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
-from webapp.services.wording import DEEDS, IGNORED, MADE, NOUNS_AS_VERBS, PHRASES, SYNONYMS, stem
+from webapp.services.wording import CHANGES, DEEDS, FIRST_MAKES, IGNORED, MAKE, PHRASES, SYNONYMS, stem
 
 # What a match in each part counts, in proportion to one in the description.
 WEIGHTS = {"name": 4.0, "server": 2.5, "title": 2.0, "lead": 1.6, "rest": 0.5, "parameters": 0.6}
 LENGTH_COUNTS = {"name": 0.4, "server": 0.0, "title": 0.4, "lead": 0.4, "rest": 0.6, "parameters": 0.6}
-SATURATION = 1.6
+SATURATION = 2.0
 SYNONYM_COUNTS = 0.7
 PREFIX_COUNTS = 0.6
 PAIR_COUNTS = 0.5
 COVERAGE_COUNTS = 0.6
-DEED_COUNTS = 3.0
+DEED_COUNTS = 4.0
 EXACT = 100.0
-UNASKED_COUNTS = 0.75  # for a tool that changes something when nobody spoke of that change
+UNASKED_COUNTS = 0.85  # for a tool that changes something when nobody spoke of that change
 LONGEST_TEXT = 3000  # characters of a description; what comes after tells the model how, not what
+MOST_PARAMETERS = 300
 LONGEST_QUERY = 60  # words
 MOST_PREFIXED = 12
 WORD = re.compile(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*[a-z]?|[0-9]+|[^\W\d_a-zA-Z]+")
@@ -43,9 +45,11 @@ class Described:
 
 
 def described(name: str, server: str, definition: dict[str, Any]) -> Described:
-    title = definition.get("title") or (definition.get("annotations") or {}).get("title") or ""
+    annotations = definition.get("annotations")
+    hint = annotations.get("title") if isinstance(annotations, dict) else None
+    title = definition.get("title") or hint or ""
     return Described(name, server, str(title), str(definition.get("description") or ""),
-                     tuple(_parameters(definition.get("inputSchema"))))  # fmt: skip
+                     tuple(islice(_parameters(definition.get("inputSchema")), MOST_PARAMETERS)))  # fmt: skip
 
 
 def _parameters(schema: object) -> Iterable[str]:
@@ -53,9 +57,8 @@ def _parameters(schema: object) -> Iterable[str]:
     for name, about in properties.items() if isinstance(properties, dict) else ():
         yield str(name)
         offered = about.get("enum") if isinstance(about, dict) else None
-        yield from (
-            (value for value in offered or () if isinstance(value, str)) if isinstance(offered, list) else ()
-        )
+        if isinstance(offered, list):
+            yield from (value for value in offered if isinstance(value, str))
 
 
 def words(text: str) -> list[str]:
@@ -91,6 +94,14 @@ def _with_pairs(found: list[str]) -> list[str]:
     return found + [f"{first} {second}" for first, second in zip(telling, telling[1:], strict=False)]
 
 
+class Wanted(NamedTuple):
+    """One thing asked for: the words that mean it, each with its worth."""
+
+    meanings: dict[str, float]
+    rarity: float
+    is_pair: bool = False
+
+
 class Index:
     """Made once for a set of tools; `search` reads only."""
 
@@ -99,8 +110,8 @@ class Index:
         usual = {
             part: max(1.0, sum(len(one[part]) for one in parts) / max(1, len(parts))) for part in WEIGHTS
         }
-        self._names = [tool.name.lower() for tool in tools]
-        self._deeds = [DEEDS.intersection(one["name"]) for one in parts]
+        self._names = [{tool.name.lower(), f"{tool.server}__{tool.name}".lower()} for tool in tools]
+        self._changes = [CHANGES.intersection(one["name"]) for one in parts]
         self._found_in: dict[str, list[tuple[int, float]]] = {}
         for number, one in enumerate(parts):
             for word, weight in _weighed(one, usual).items():
@@ -112,36 +123,34 @@ class Index:
         asked = self._asked(query)
         scores: dict[int, float] = {}
         covered: dict[int, float] = {}
-        total = 0.0
-        for meanings, rarity, is_pair in asked:
-            hits = self._hits(meanings)
-            worth = rarity * (PAIR_COUNTS if is_pair else 1.0)
-            total += 0.0 if is_pair else rarity
-            for number, strength in hits.items():
+        for one in asked:
+            worth = one.rarity * (PAIR_COUNTS if one.is_pair else 1.0)
+            for number, strength in self._hits(one.meanings).items():
                 scores[number] = scores.get(number, 0.0) + worth * strength
-                if not is_pair:
-                    covered[number] = covered.get(number, 0.0) + rarity
-        spoken = {word for meanings, _, _ in asked for word in meanings} | _said_as_verb(query)
-        wanted = query.strip().lower()
+                if not one.is_pair:
+                    covered[number] = covered.get(number, 0.0) + one.rarity
+        total = sum(one.rarity for one in asked if not one.is_pair)
+        spoken = {word for one in asked for word in one.meanings}
+        exactly = query.strip().lower()
         ranked: list[tuple[float, int]] = []
         for number, score in scores.items():
             if among is None or number in among:
                 score *= 1 - COVERAGE_COUNTS + COVERAGE_COUNTS * covered.get(number, 0.0) / total
-                if self._deeds[number] and self._deeds[number].isdisjoint(spoken):
+                if self._changes[number] and self._changes[number].isdisjoint(spoken):
                     score *= UNASKED_COUNTS
-                ranked.append((score + (EXACT if self._names[number] == wanted else 0.0), -number))
+                ranked.append((score + (EXACT if exactly in self._names[number] else 0.0), -number))
         return [-number for _, number in heapq.nlargest(limit, ranked)]
 
-    def _asked(self, query: str) -> list[tuple[dict[str, float], float, bool]]:
-        """For each thing asked for: the words that mean it with their worth, its rarity, whether it is a pair."""
+    def _asked(self, query: str) -> list[Wanted]:
         found = self._joined(words(query)[:LONGEST_QUERY])
-        asked: dict[str, tuple[dict[str, float], float, bool]] = {}
-        for word in [word for word in found if word not in IGNORED] or found:
+        asked: dict[str, Wanted] = {}
+        telling = [word for word in found if word not in IGNORED] or found
+        for word in [MAKE, *telling] if telling[:1] and telling[0] in FIRST_MAKES else telling:
             if meanings := self._meanings(word):
-                asked[word] = (meanings, self._rarity(meanings, word), False)
+                asked[word] = Wanted(meanings, self._rarity(meanings, word))
         for pair in _with_pairs(found)[len(found) :]:
             if pair in self._found_in:
-                asked[pair] = ({pair: 1.0}, self._rarity({pair: 1.0}), True)
+                asked[pair] = Wanted({pair: 1.0}, self._rarity({pair: 1.0}), is_pair=True)
         return list(asked.values())
 
     def _joined(self, found: list[str]) -> list[str]:
@@ -179,12 +188,6 @@ class Index:
                 if worth * strength > hits.get(number, 0.0):
                     hits[number] = worth * strength
         return hits
-
-
-def _said_as_verb(query: str) -> frozenset[str]:
-    """Comment on a page, mail a customer: the first word asks for something to be made."""
-    first = next(iter(words(query)), "")
-    return MADE if first in NOUNS_AS_VERBS else frozenset()
 
 
 def _parts(tool: Described) -> dict[str, list[str]]:

@@ -21,13 +21,20 @@ LONG_STEM = {
     "ion": 4,
     "ions": 4,
 }
+SPELLING = {
+    "licence": "license",
+    "licences": "license",
+    "catalogue": "catalog",
+    "colour": "color",
+    "centre": "center",
+}
 BRITISH = re.compile(r"is(e[drs]?|ers?|ing|ations?)$")
 
 
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Not a root of the language, only the same for create, creates, created, creating and creation."""
-    word = BRITISH.sub(r"iz\1", word)
+    word = SPELLING.get(word, BRITISH.sub(r"iz\1", word))
     if word.endswith("ss") or not word.isascii():
         return word
     for ending in ENDINGS:
@@ -49,7 +56,7 @@ user contact person people employee colleague member
 technician agent engineer operator
 delete remove erase drop destroy
 mail email message
-create add new make open insert register enter append
+create add new make insert register enter append
 write create draft compose
 update change edit modify set
 get show read view fetch retrieve see
@@ -79,7 +86,6 @@ error failure failed
 assign give delegate owner
 hour time
 log journal
-book create schedule
 server host
 cpu processor
 memory ram
@@ -114,6 +120,7 @@ report submit create
 bug issue defect
 remember memory observation
 kb article solution
+maintenance downtime
 worklog log time
 """
 
@@ -126,10 +133,16 @@ PHRASED = {
 }  # fmt: skip
 
 # What is to be done matters, however many tools do it.
-DOING = """
-create add new make open insert delete remove update change edit set send post write close resolve stop start disable
-enable deactivate assign move copy reset restart merge share forward reply search find restore install run cancel
+CHANGING = """
+create add new make insert delete remove update change edit set send post write close resolve stop start disable enable
+deactivate assign move copy reset restart merge share forward reply restore install run cancel upload archive approve
+decline reject invite unlock lock suspend import
 """
+READING = "search find list get read show download export"
+# As the first word these ask for something to be made: comment on a page, book a room, open a ticket.
+NOUNS_AS_VERBS = (
+    "comment note tag label mail email message log book bill invoice remind report open schedule raise file"
+)
 
 SILENT = """
 a an the this that these those of in on at for from to with by as into via per and or but so than then its it is are
@@ -150,9 +163,8 @@ def _groups() -> dict[str, frozenset[str]]:
 
 SYNONYMS = _groups()
 PHRASES = {tuple(map(stem, words.split())): stem(meaning) for words, meaning in PHRASED.items()}
-DEEDS = frozenset(map(stem, DOING.split()))
-MADE = frozenset(map(stem, ("create", "add", "send", "post")))
-NOUNS_AS_VERBS = frozenset(
-    map(stem, "comment note tag label mail email message log book bill invoice remind report".split())
-)
+CHANGES = frozenset(map(stem, CHANGING.split()))
+DEEDS = CHANGES | frozenset(map(stem, READING.split()))
+FIRST_MAKES = frozenset(map(stem, NOUNS_AS_VERBS.split()))
+MAKE = stem("create")
 IGNORED = frozenset(map(stem, SILENT.split())) | frozenset(SILENT.split())
