@@ -126,7 +126,7 @@ def test_a_policy_is_changed_in_place_and_holds_at_once(house: House, visit: Cal
     row = page.locator("tr", has_text="practice:list_devices")
     row.get_by_role("radio", name="Auto").focus()
     page.keyboard.press("ArrowRight")
-    expect(row).to_contain_text("Changed from seed by")
+    expect(row).to_contain_text("the seed was Auto")
     expect(row.get_by_role("radio", name="Approval needed")).to_be_checked()
     expect(row.get_by_role("radio", name="Approval needed")).to_be_focused()
     with page.expect_response(re.compile(r"/policy$")):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+from datetime import timedelta
+from html import unescape
+
 import pytest
 
 from tests.routes.settings_house import (  # noqa: F401
@@ -20,9 +25,10 @@ from tests.routes.settings_house import (  # noqa: F401
 )
 from tests.routes.visitors import Visitor, plain, text_of
 from tests.services.farm import tool
-from webapp.services import policies, sync
+from webapp.services import audit, policies, sync
 from webapp.services.audit import COMMAND
-from webapp.store.models import Integration, Tool
+from webapp.store.fields import now
+from webapp.store.models import Integration, Tool, database
 from webapp.upstream.listing import Listing, parse_tools
 
 # ruff: noqa: F811
@@ -75,6 +81,118 @@ def test_marks_can_be_looked_for(admin: Visitor, connect: Connect) -> None:
     change(desk, READ, tool("delete_ticket", "Delete it twice"))
     assert "mcp:desk:get_ticket" not in admin.get(f"{SETTINGS}/desk?mark=changed")
     assert "mcp:desk:delete_ticket" in admin.get(f"{SETTINGS}/desk?mark=changed")
+
+
+def listed(html: str) -> set[str]:
+    return set(re.findall(r'<a href="/tools/mcp:[a-z]+:([a-z_0-9]+)"><code>', html))
+
+
+def test_each_filter_finds_its_tools_and_only_those(admin: Visitor, connect: Connect) -> None:
+    desk = connect("desk", READ, WRITE, tool("frobnicate"), tool("get_hidden", "Get\u202e it"))
+    with database.atomic():
+        audit.append([audit.Row("call", COMMAND, "tools/call", "desk", "mcp:desk:get_ticket")])
+    for query, expected in (
+        ("kind=read", {"get_ticket", "get_hidden"}),
+        ("kind=write", {"delete_ticket"}),
+        ("kind=unknown", {"frobnicate"}),
+        ("mark=flagged", {"get_hidden"}),
+        ("mark=new", set()),
+        ("mark=never-used", {"delete_ticket", "frobnicate", "get_hidden"}),
+        ("kind=read&mark=flagged&policy=auto", {"get_hidden"}),
+        ("kind=write&policy=auto", set()),
+    ):
+        assert listed(admin.get(f"/tools?integration=desk&{query}")) == expected, query
+        assert listed(admin.get(f"{SETTINGS}/desk?{query}")) == expected, query
+    change(desk, READ, WRITE, tool("get_more", "Get more"))
+    assert listed(admin.get("/tools?mark=new")) == {"get_more"}
+    assert "New" in text_of(admin.get("/tools?q=get_more"))
+    admin.post(f"/tools/{named('get_more').id}/review", wanted="keep")
+    assert listed(admin.get("/tools?mark=new")) == set()
+    assert "Auto by Admin" in text_of(admin.get("/tools?q=get_more"))
+
+
+def test_a_new_tool_is_new_for_a_week(admin: Visitor, connect: Connect) -> None:
+    desk = connect("desk")
+    change(desk, READ, WRITE, tool("get_more", "Get more"))
+    Integration.update(finished_at=now() - timedelta(days=30)).where(Integration.id == desk.id).execute()
+    for days, new in ((6, True), (8, False)):
+        Tool.update(first_seen_at=now() - timedelta(days=days)).where(Tool.name == "get_more").execute()
+        assert ("get_more" in listed(admin.get("/tools?mark=new"))) is new
+
+
+def test_hidden_characters_are_found_in_a_schema_too(admin: Visitor, connect: Connect) -> None:
+    schema = {"type": "object", "properties": {"id": {"type": "string", "description": "The id\u200b"}}}
+    connect("desk", READ, tool("get_one", "Get one", inputSchema=schema))
+    assert listed(admin.get("/tools?mark=flagged")) == {"get_one"}
+    assert "Hidden characters" in text_of(admin.get("/tools/mcp:desk:get_one"))
+
+
+def test_the_order_is_in_the_address_and_the_pages_keep_it(admin: Visitor, connect: Connect) -> None:
+    connect("zoo", *(tool(f"get_{number:03}", "Get") for number in range(150)))
+    connect("ant", READ)
+    with database.atomic():
+        for name in ("get_007", "get_099", "get_007"):
+            audit.append([audit.Row("call", COMMAND, "tools/call", "zoo", f"mcp:zoo:{name}")])
+    policies.set_policy(named("get_042"), "disabled", COMMAND)
+
+    def first(query: str) -> str:
+        return re.findall(r'<a href="/tools/mcp:[a-z]+:([a-z_0-9]+)"><code>', admin.get(f"/tools{query}"))[0]
+
+    assert first("?sort=used") == "get_007"
+    assert first("?sort=changed") == "get_042"
+    assert first("?sort=integration") == "get_ticket"
+    html = admin.get("/tools?sort=used&q=get_&policy=auto")
+    link = unescape(re.findall(r'rel="next" href="([^"]+)"', html)[0])
+    assert link == "/tools?q=get_&policy=auto&sort=used&page=2"
+    assert listed(html) & listed(admin.get(link)) == set()
+    assert "101 to 150 of 150 tools." in text_of(admin.get(link))
+        admin.get("/tools?q=get_0&page=2&sort=used") + admin.get(link)
+    )
+
+
+def test_every_empty_list_says_why_and_offers_one_step(
+    admin: Visitor, viewer: Visitor, connect: Connect
+) -> None:
+    connect("desk")
+    for visitor in (admin, viewer):
+        for path, says, step in (
+            ("/tools?q=zzz", "No tool has all of this.", '<a href="/tools">Clear the filters</a>'),
+            ("/tools?page=9", "There is no such page.", '<a href="/tools">Go to the first page</a>'),
+            (f"{SETTINGS}/desk?kind=unknown", "No tool has all of this.", f'<a href="{SETTINGS}/desk">Clear'),
+        ):
+            html = visitor.get(path)
+            empty = html.split('<p class="empty">')[1].split("</p>")[0]
+            assert says in empty and step in empty and empty.count("<a ") == 1
+    Tool.delete().execute()
+    assert "Add MCP Server" in admin.get("/tools").split('<p class="empty">')[1].split("</p>")[0]
+    assert "See the integrations" in viewer.get("/tools").split('<p class="empty">')[1].split("</p>")[0]
+    assert "Check the connection" in admin.get(f"{SETTINGS}/desk").split('<p class="empty">')[1]
+
+
+def test_a_folded_definition_is_fetched_by_itself(viewer: Visitor, connect: Connect) -> None:
+    schema = {"type": "object", "properties": {"ticket_number": {"type": "integer"}}}
+    connect(
+        "desk",
+        tool("get_ticket", "Get one.\nThe second line.", inputSchema=schema),
+        tool("get_big", "x " * 9000),
+    )
+    html = viewer.get(f"{SETTINGS}/desk")
+    assert "ticket_number" not in html and "The second line" not in html
+    one = named("get_ticket")
+    reply = viewer.browser.get(f"/tools/{one.id}/definition", headers={"HX-Request": "true"})
+    assert "ticket_number" in reply.text and "The second line" in reply.text and "<html" not in reply.text
+    assert viewer.browser.get(f"/tools/{one.id}/definition").location == "/tools/mcp:desk:get_ticket"
+    long = viewer.browser.get(f"/tools/{named('get_big').id}/definition", headers={"HX-Request": "true"}).text
+    assert len(long) < 2000 and "Whole description and schema" in long
+    viewer.get("/tools/999999/definition", status=404)
+
+
+def test_five_hundred_tools_are_a_small_page(admin: Visitor, connect: Connect) -> None:
+    schema = {"type": "object", "properties": {f"field_{n}": {"type": "string"} for n in range(40)}}
+    connect("desk", *(tool(f"get_{n:03}", f"Get number {n}. " * 20, inputSchema=schema) for n in range(500)))
+    html = admin.get(f"{SETTINGS}/desk")
+    assert "1 to 100 of 500 tools." in html
+    assert len(gzip.compress(html.encode())) < 30_000
 
 
 def test_one_tool_shows_its_definition_and_its_history(admin: Visitor, connect: Connect) -> None:
