@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     for path in asked.files:
         if not path.is_file():
-            print(f"skipped: {path} is not here, so neither seeding nor tool search can be measured")
+            print(f"skipped: {path} is not here")
             continue
         tools = load(path)
         judged = judge(tools)

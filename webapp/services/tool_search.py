@@ -182,8 +182,14 @@ class Index:
         return max(rarity, DEED_COUNTS) if word in DEEDS else rarity
 
     def _hits(self, meanings: dict[str, float]) -> dict[int, float]:
-        hits: dict[int, float] = {}
-        for word, worth in meanings.items():
+        """The word itself comes first and mostly stands alone, so that needs no look at each tool."""
+        first, *others = meanings
+        worth = meanings[first]
+        hits = dict(self._found_in[first])
+        if worth != 1.0:
+            hits = {number: worth * strength for number, strength in hits.items()}
+        for word in others:
+            worth = meanings[word]
             for number, strength in self._found_in[word]:
                 if worth * strength > hits.get(number, 0.0):
                     hits[number] = worth * strength
