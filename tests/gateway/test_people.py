@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.test_approvals import until
 from tests.gateway.test_calls import done
-from tests.house import House
+from tests.house import PASSWORD, House
 from webapp.errors import Forbidden, NotFound, Refused, Stale, TooMany
 from webapp.gateway import people
-from webapp.services import desk, tools
-from webapp.services.audit import Actor
+from webapp.services import accounts, approvals, desk, tools
+from webapp.services.approvals import second_person
+from webapp.services.audit import COMMAND, Actor
 from webapp.services.desk import Outcome
-from webapp.store.models import Entry, Intent
+from webapp.store.models import Entry, Intent, User
 
 ANN = Actor("user", "ann@example.com", 1, "admin", "192.0.2.7")
 TOM = Actor("user", "tom@example.com", 2, "technician", "192.0.2.8")
@@ -180,6 +182,66 @@ def test_people_take_only_some_of_the_threads(run: Callable[..., Outcome]) -> No
     refused = [one.exception() for one in asked if one.exception()]
     assert len(refused) == 2 and all(isinstance(error, TooMany) for error in refused)
     assert run("get_ticket", {"ticket_id": "T-1041"}).outcome == "ok"
+
+
+@pytest.fixture
+def two(house: House) -> Iterator[str]:
+    """The rule of two for adding a note: its catalogue name."""
+    name = "mcp:desk:add_ticket_note"
+    for mail in ("ben@example.com", "eve@example.com"):
+        house.run("create-user", mail, "--role", "admin", stdin=PASSWORD + "\n", check=False)
+    house.do(lambda: second_person.set_rule(tools.by_catalogue_name(name), True, COMMAND))
+    yield name
+    house.do(lambda: second_person.set_rule(tools.by_catalogue_name(name), False, COMMAND))
+
+
+def who(house: House, mail: str) -> Actor:
+    user = house.do(lambda: User.get(User.email == mail))
+    return Actor("user", user.email, user.id, user.role)
+
+
+def test_the_rule_of_two_sends_a_try_to_somebody_else(
+    house: House, practice: str, two: str, run: Callable[..., Outcome]
+) -> None:
+    ben, eve = who(house, "ben@example.com"), who(house, "eve@example.com")
+    outcome = run("add_ticket_note", NOTE, ben, confirmed=True)
+    assert outcome.outcome == "waiting" and outcome.approval_id and done(practice, "add_ticket_note") == 0
+    assert (newest(house).actor_kind, newest(house).actor, newest(house).outcome) == (
+        "user",
+        ben.name,
+        "waiting",
+    )
+    with pytest.raises(Forbidden, match="you asked for this call"):
+        house.do(lambda: approvals.decide(outcome.approval_id, "approve", ben))
+    house.do(lambda: approvals.decide(outcome.approval_id, "approve", eve))
+    until(lambda: house.do(lambda: approvals.get(outcome.approval_id)).state == "done")
+    assert done(practice, "add_ticket_note") == 1
+    rows = house.do(
+        lambda: list(Entry.select().where(Entry.approval == outcome.approval_id, Entry.outcome == "ok"))
+    )
+    assert ("user", ben.name) in [(row.actor_kind, row.actor) for row in rows if row.kind == "call"]
+    again = run("add_ticket_note", NOTE, ben, confirmed=True)
+    assert again.approval_id != outcome.approval_id, "a try is a new question each time"
+    house.do(lambda: approvals.decide(again.approval_id, "deny", ben))
+
+
+def test_a_try_of_somebody_who_may_no_longer_try_is_not_run(
+    house: House, practice: str, two: str, run: Callable[..., Outcome]
+) -> None:
+    ben, eve = who(house, "ben@example.com"), who(house, "eve@example.com")
+    outcome = run("add_ticket_note", NOTE, ben, confirmed=True)
+    house.do(lambda: accounts.set_role(User.get_by_id(ben.id), "technician", COMMAND))
+    house.do(lambda: approvals.decide(outcome.approval_id, "approve", eve))
+    until(lambda: house.do(lambda: approvals.get(outcome.approval_id)).state == "failed")
+    house.do(lambda: accounts.set_role(User.get_by_id(ben.id), "admin", COMMAND))
+    assert done(practice, "add_ticket_note") == 0
+
+
+def test_the_rule_of_two_is_no_matter_for_auto(
+    practice: str, two: str, run: Callable[..., Outcome], policy: Callable[[str, str], None], house: House
+) -> None:
+    policy("add_ticket_note", "auto")
+    assert run("add_ticket_note", NOTE, who(house, "ben@example.com"), confirmed=True).outcome == "ok"
 
 
 def test_without_the_gateway_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

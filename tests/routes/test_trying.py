@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from config import Config
+from tests.gateway.test_approvals import until
 from tests.gateway.test_calls import done
 from tests.house import PASSWORD, House, served, token_in
 from tests.routes.visitors import text_of
@@ -22,7 +23,9 @@ from tests.services.farm import Farm, farm
 from tests.upstream.zoo import Answer, Ask, legacy, result
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
-from webapp.services import tools
+from webapp.services import approvals, tools
+from webapp.services.approvals import second_person
+from webapp.services.audit import COMMAND
 from webapp.store.models import Entry, Tool
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -176,6 +179,27 @@ def test_a_write_is_never_run_without_the_question(practice: str, at: Callable[.
     person.send("change")
     assert 'value="T-1043"' in person.html and "Look it over" in person.text
     assert done(practice, "delete_ticket") == 0
+
+
+def test_the_rule_of_two_sends_it_to_the_inbox(
+    house: House, practice: str, at: Callable[..., Person]
+) -> None:
+    name = "mcp:desk:restart_device"
+    house.do(lambda: second_person.set_rule(tools.by_catalogue_name(name), True, COMMAND))
+    person = at(name)
+    person.send("ask", device_id="HD-PR-002", when='"now"')
+    assert "needs a second person" in person.text and "Ask for approval" in person.text
+    assert person.send("confirmed").status_code == 200
+    assert "It has not run" in person.text and done(practice, "restart_device") == 0
+    link = re.search(r'href="(/approvals/apr_[^"]+)"', person.html)
+    assert link
+    card = text_of(person.http.get(link[1]).text)
+    assert "ann@example.com" in card and "you asked for this call" in card
+    with house.browser("tom@example.com") as tom:
+        form = {"csrf_token": token_in(tom.get(link[1]).text), "decision": "approve"}
+        assert tom.post(f"{link[1]}/decision", data=form).status_code == 200
+    until(lambda: done(practice, "restart_device") == 1)
+    assert house.do(lambda: approvals.get(link[1].rpartition("/")[2])).decided_by == "tom@example.com"
 
 
 def test_an_error_of_the_tool_is_shown_as_one(at: Callable[..., Person]) -> None:

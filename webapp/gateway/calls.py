@@ -18,7 +18,7 @@ from peewee import DatabaseError, fn
 from config import Config
 from webapp.errors import EgressDenied, NeedsAuthorization, Refused, RpcError, Stale, UpstreamError
 from webapp.gateway import answers
-from webapp.gateway.catalogue import Catalogues, CatalogueTool, KnownAgent
+from webapp.gateway.catalogue import Catalogue, Catalogues, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Lines, Progress
 from webapp.gateway.waiting import WaitingRoom
 from webapp.services import approvals, audit, grants, integrations, intents, summaries
@@ -115,7 +115,9 @@ class Calls:
         if call.tool.policy == "auto" or call.confirmed:
             return Answer(await self._run(call))
         approval_id = await self._write(lambda: self._ask(call))
-        return await self.await_approval(approval_id, self.config.hold_seconds)
+        # A person comes back to the inbox; only agents hold the line.
+        seconds = self.config.hold_seconds if call.caller.kind == "agent" else 0.0
+        return await self.await_approval(approval_id, seconds)
 
     async def await_approval(self, approval_id: str, seconds: float) -> Answer:
         """Wait, without a thread, until the call has an outcome or the time is up."""
@@ -272,10 +274,11 @@ class Calls:
     # --- approvals
 
     def _ask(self, call: Call) -> str:
-        agent_id = call.caller.id if call.caller.kind == "agent" else None
+        asker, tool = call.caller, call.tool
+        by_agent, by_person = (asker.id, None) if asker.kind == "agent" else (None, asker.id)
         asked = approvals.Asked(
-            agent_id, call.caller.name, call.tool.id, call.tool.catalogue_name, call.tool.source.name,
-            call.tool.definition_digest, call.arguments, call.reason,
+            by_agent, asker.name, tool.id, tool.catalogue_name, tool.source.name, tool.definition_digest,
+            call.arguments, call.reason, by_person,
         )  # fmt: skip
         return approvals.ask(
             asked,
@@ -317,12 +320,12 @@ class Calls:
         arguments = await self._read(lambda: approvals.arguments_of(approval))
         catalogue = await self.catalogues.current()
         tool = catalogue.by_name.get(approval.catalogue_name)
-        agent = next((a for a in catalogue.agents.values() if a.id == approval.agent_id), None)
-        if tool is None or tool.id != approval.tool_id or agent is None:
+        caller = _who_asked(approval, catalogue)
+        if tool is None or tool.id != approval.tool_id or caller is None:
             raise Refused("the tool or the agent is gone.")
         if tool.policy == "disabled" or tool.definition_digest != approval.definition_digest:
             raise Refused("the tool was disabled or changed meanwhile.")
-        return Call(Actor("agent", agent.name, agent.id), tool, arguments, approval=approval.id)
+        return Call(caller, tool, arguments, approval=approval.id)
 
     # --- the store, from the event loop
 
@@ -352,6 +355,14 @@ class Calls:
                 return query()
 
         return await asyncio.to_thread(connected)
+
+
+def _who_asked(approval: Approval, catalogue: Catalogue) -> Actor | None:
+    """None for an agent that is gone. Whether a person may still ask was looked at when the call was claimed."""
+    if approval.asked_by_id:
+        return Actor("user", approval.agent_name, approval.asked_by_id)
+    agent = next((one for one in catalogue.agents.values() if one.id == approval.agent_id), None)
+    return Actor("agent", agent.name, agent.id) if agent else None
 
 
 def _note_wall(integration_id: int, wall: NeedsAuthorization) -> str:

@@ -13,6 +13,7 @@ from webapp.errors import Forbidden, NotFound, Refused, RpcError, Stale, TooMany
 from webapp.gateway import answers
 from webapp.gateway.calls import Call, Calls, NotWritten
 from webapp.gateway.catalogue import Catalogues, CatalogueTool
+from webapp.services import desk
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.desk import Outcome, Purpose, asks_first
@@ -82,6 +83,7 @@ class People:
             if purpose == "try":
                 await self._calls.note_refusal(actor, tool.catalogue_name, arguments, refusal.what)
             raise refusal
+        confirmed = confirmed and not desk.needs_second(row, tool.policy)
         about = {"purpose": purpose} | ({"confirmed_by": actor.name} if confirmed else {})
         return await self._outcome(
             Call(actor, tool, arguments, confirmed=confirmed, about=about,

@@ -61,6 +61,10 @@ class Try:
         return desk.asks_first(self.tool.policy, self.tool.kind)
 
     @property
+    def needs_second(self) -> bool:
+        return desk.needs_second(self.tool, self.tool.policy)
+
+    @property
     def result(self) -> results.Shown | None:
         return results.shown(self.outcome.result) if self.outcome else None
 

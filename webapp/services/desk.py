@@ -67,6 +67,11 @@ def current() -> Desk:
     return _open[-1]
 
 
+def needs_second(tool: Tool, policy: str) -> bool:
+    """Whether what a person asks for waits until somebody else has approved it."""
+    return bool(tool.second_person and policy == "approval")
+
+
 def asks_first(policy: str, kind: str) -> bool:
     """Whether a person who wants to run such a tool confirms it as a step of its own."""
     return policy == "approval" or kind != "read"

@@ -361,6 +361,9 @@ class Approval(Table):
     standing = ForeignKeyField(Standing, null=True, index=False, on_delete="SET NULL")  # given, or used
     worker = CharField(default="")  # which worker claimed the run
     finished_at = Moment(null=True)
+    asked_by = ForeignKeyField(
+        User, null=True, index=False, on_delete="SET NULL"
+    )  # a person, where no agent asks
     log_row = IntegerField(null=True)  # id of the entry that tells how it ended
     result = Sealed(null=True)
     result_delivered_at = Moment(null=True)

@@ -19,7 +19,7 @@ from webapp.store.models import Approval, Standing
 
 @dataclass(frozen=True)
 class Asked:
-    """What an agent wants to do, as far as an approval is bound to it."""
+    """What an agent, or a person where `asked_by` is set, wants to do, as far as an approval is bound to it."""
 
     agent_id: int | None
     agent_name: str
@@ -29,9 +29,12 @@ class Asked:
     definition_digest: str
     arguments: dict[str, Any]
     reason: str = ""
+    asked_by: int | None = None
 
     @property
     def key(self) -> str:
+        if self.agent_id is None:  # nobody repeats it to fetch the answer: each time it is a new question
+            return secrets.token_hex(32)
         return key_of(self.agent_id, self.tool_id, digest_of(self.arguments), self.definition_digest)
 
 
@@ -85,6 +88,7 @@ def _create(asked: Asked, expires_at: datetime, **decided: Any) -> Approval:
         open_key=asked.key,
         agent=asked.agent_id,
         agent_name=asked.agent_name,
+        asked_by=asked.asked_by,
         tool=asked.tool_id,
         catalogue_name=asked.catalogue_name,
         arguments=Approval.arguments.seal(approval_id, asked.arguments),

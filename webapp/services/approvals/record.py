@@ -49,8 +49,9 @@ def states_of(ids: Iterable[str]) -> dict[str, str]:
 def write_down(approval: Approval, outcome: str, details: dict[str, Any]) -> int:
     """A row of the log about this call; its id. In the caller's transaction."""
     name = approval.catalogue_name
+    who = Actor("user" if approval.asked_by_id else "agent", approval.agent_name)
     audit.append([
-        Row("call", Actor("agent", approval.agent_name), "call", integration_in(name), name,
+        Row("call", who, "call", integration_in(name), name,
             policy="approval", outcome=outcome, approval=approval.id, details=details)
     ])  # fmt: skip
     return last_row()

@@ -12,7 +12,7 @@ from typing import Any
 from webapp.services import audit
 from webapp.services.approvals import record
 from webapp.store.fields import now
-from webapp.store.models import Agent, AgentIntegration, Approval, Integration
+from webapp.store.models import Agent, AgentIntegration, Approval, Integration, User
 
 # An approved call that no worker could start (all were down) is not run hours later behind everybody's back.
 START_WITHIN = timedelta(minutes=2)
@@ -98,10 +98,18 @@ def _may_not_run(approval: Approval) -> str:
         return "the tool's definition changed after it was asked for."
     if tool.integration.state in ("paused", "draft"):
         return "the integration is paused."
+    if approval.asked_by_id:
+        return _asker_may_not(approval.asked_by)
     if agent is None or not agent.usable:
         return "the agent's key was revoked or has expired."
     if not agent.every_integration and not _granted(agent, tool.integration):
         return "the agent may no longer use this integration."
+    return ""
+
+
+def _asker_may_not(person: User) -> str:
+    if person.disabled_at or person.role != "admin":
+        return "whoever asked for it may not try tools any more."
     return ""
 
 

@@ -1,4 +1,5 @@
-"""The rule of two: where a tool has it, whoever owns an agent does not approve that agent's calls."""
+"""The rule of two: where a tool has it, whoever owns an agent does not approve that agent's calls; and nobody
+approves what they asked for themselves."""
 
 from __future__ import annotations
 
@@ -13,9 +14,11 @@ from webapp.store.models import Approval, Tool
 def hindrance(approval: Approval, user_id: int | None) -> str:
     """Why this person may not approve this call; empty when they may. Denying is anybody's."""
     tool, agent = approval.tool, approval.agent
-    if tool is None or agent is None or not tool.second_person:
+    if user_id is None or tool is None or not tool.second_person:
         return ""
-    if user_id is None or agent.owner_id != user_id:
+    if approval.asked_by_id == user_id:
+        return "This tool needs a second person: you asked for this call, so somebody else has to approve it."
+    if agent is None or agent.owner_id != user_id:
         return ""
     return "This tool needs a second person: you own this agent, so somebody else has to approve its call."
 
