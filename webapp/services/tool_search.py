@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from webapp.services.wording import CHANGES, DEEDS, FIRST_MAKES, IGNORED, MAKE, PHRASES, SYNONYMS, stem
+from webapp.services.wording import CHANGES, DEEDS, FIRST_MEANS, IGNORED, PHRASES, SYNONYMS, stem
 
 # What a match in each part counts, in proportion to one in the description.
 WEIGHTS = {"name": 4.0, "server": 2.5, "title": 2.0, "lead": 1.6, "rest": 0.5, "parameters": 0.6}
@@ -144,8 +144,8 @@ class Index:
     def _asked(self, query: str) -> list[Wanted]:
         found = self._joined(words(query)[:LONGEST_QUERY])
         asked: dict[str, Wanted] = {}
-        telling = [word for word in found if word not in IGNORED] or found
-        for word in [MAKE, *telling] if telling[:1] and telling[0] in FIRST_MAKES else telling:
+        telling = [word for word in found if word not in IGNORED]
+        for word in [FIRST_MEANS[word] for word in telling[:1] if word in FIRST_MEANS] + telling:
             if meanings := self._meanings(word):
                 asked[word] = Wanted(meanings, self._rarity(meanings, word))
         for pair in _with_pairs(found)[len(found) :]:

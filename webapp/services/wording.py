@@ -139,10 +139,11 @@ deactivate assign move copy reset restart merge share forward reply restore inst
 decline reject invite unlock lock suspend import
 """
 READING = "search find list get read show download export"
-# As the first word these ask for something to be made: comment on a page, book a room, open a ticket.
-NOUNS_AS_VERBS = (
-    "comment note tag label mail email message log book bill invoice remind report open schedule raise file"
-)
+# As the first word these ask for more than they name: comment on a page, open a ticket, mail a customer.
+FIRST = {
+    "create": "comment note tag label log book bill invoice remind report open schedule raise file",
+    "send": "mail email message text",
+}
 
 SILENT = """
 a an the this that these those of in on at for from to with by as into via per and or but so than then its it is are
@@ -165,6 +166,5 @@ SYNONYMS = _groups()
 PHRASES = {tuple(map(stem, words.split())): stem(meaning) for words, meaning in PHRASED.items()}
 CHANGES = frozenset(map(stem, CHANGING.split()))
 DEEDS = CHANGES | frozenset(map(stem, READING.split()))
-FIRST_MAKES = frozenset(map(stem, NOUNS_AS_VERBS.split()))
-MAKE = stem("create")
+FIRST_MEANS = {stem(word): stem(deed) for deed, nouns in FIRST.items() for word in nouns.split()}
 IGNORED = frozenset(map(stem, SILENT.split())) | frozenset(SILENT.split())
