@@ -37,6 +37,8 @@ class Config:
     approval_minutes: int = 30
     # Open approvals one agent may have; more are refused, so that a loop can't bury the inbox.
     approvals_per_agent: int = 20
+    # Seconds between two notices (mail, chat) that calls wait: those that come in between are told together.
+    notice_seconds: float = 60.0
     # What the log keeps of arguments: full, redacted (secrets masked, long values cut) or digest.
     log_arguments: str = "redacted"
     # Seconds one tool call may take upstream.
@@ -106,6 +108,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         hold_seconds=float(env.get("HOLD_SECONDS", Config.hold_seconds)),
         approval_minutes=int(env.get("APPROVAL_MINUTES", Config.approval_minutes)),
         approvals_per_agent=int(env.get("APPROVALS_PER_AGENT", Config.approvals_per_agent)),
+        notice_seconds=float(env.get("NOTICE_SECONDS", Config.notice_seconds)),
         log_arguments=log_arguments,
         call_seconds=float(env.get("CALL_SECONDS", Config.call_seconds)),
         max_request=int(env.get("MAX_REQUEST", Config.max_request)),

@@ -24,6 +24,8 @@ ROLES = {
     "home.index": "viewer",
     "approvals.index": "viewer", "approvals.inbox": "viewer", "approvals.count": "viewer",
     "approvals.history": "viewer", "approvals.show": "viewer", "approvals.decide": "technician",
+    "notices.show": "admin", "notices.save_mail": "admin", "notices.save_webhook": "admin",
+    "notices.send_test": "admin", "notices.set_state": "admin",
     "approvals.ahead": "viewer", "approvals.end_standing": "technician", "approvals.decide_all": "technician",
     "approvals.extend": "technician", "approvals.look": "technician", "approvals.set_second_person": "admin",
     "tools.index": "viewer", "tools.show": "viewer", "tools.set_policy": "technician",
@@ -100,7 +102,7 @@ def path_for(rule: Rule) -> str:
         "name": "desk", "step": "address", "catalogue_name": "mcp:desk:get_ticket", "approval_id": approval.id,
         "tool_id": Tool.get().id, "agent_id": 1, "user_id": User.select().order_by(User.id.desc()).first().id,
         "entry_id": Entry.select().first().id, "segment_id": 999, "session_id": 999, "filename": "app.css",
-        "sign_in_id": "none", "standing_id": 999, "reason": "unknown", "bulk_id": "none",
+        "sign_in_id": "none", "standing_id": 999, "kind": "mail", "reason": "unknown", "bulk_id": "none",
     }  # fmt: skip
     return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]
 

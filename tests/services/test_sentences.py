@@ -15,7 +15,7 @@ from webapp.store.models import Entry
 
 ROOT = Path(__file__).parents[2]
 ACTION = re.compile(
-    r"(agent|approval|backup|connection|integration|key|log|notices|policy|session|sign_in|standing|tool|user)\.[a-z_]+"
+    r"(agent|approval|backup|connection|integration|key|log|notices|policies|policy|session|sign_in|standing|tool|user)\.[a-z_]+"
 )
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from webapp.errors import Refused
-from webapp.services import approvals, intents, retention, sync, tallying, tokens
+from webapp.services import approvals, intents, notices, retention, sync, tallying, tokens
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
 from webapp.store.models import database
 from webapp.store.writer import Writer
 
 LOOK_SECONDS = 15
+NOTICE_SECONDS = 2  # a look at two rows; how often notices are sent is a setting
 BREATH_SECONDS = 0.05  # between two bites of a long job
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,15 @@ class Upkeep:
                     await asyncio.to_thread(job)
                 except Exception:  # upkeep goes on: what is due is looked for again
                     log.exception("scheduled work failed")
+
+    async def tell_people(self) -> None:
+        """Whoever moves a channel's due date tells what waits: one worker per notice."""
+        while True:
+            await asyncio.sleep(NOTICE_SECONDS)
+            try:
+                await asyncio.to_thread(_tell_people)
+            except Exception:  # upkeep goes on: what is not told is looked for again
+                log.exception("could not send notices")
 
     async def look_after_log(self) -> None:
         """Both in bites: what is left at a stop is taken up by the next look."""
@@ -97,6 +107,11 @@ def _renew_due() -> None:
                 tokens.present(integration, early=True)
             except Refused as refusal:  # written on the integration's page by the attempt itself
                 log.info("renewing the sign-in of %s: %s", integration.name, refusal.what)
+
+
+def _tell_people() -> None:
+    with database.connection_context():
+        notices.tell()
 
 
 def _sync_due() -> None:

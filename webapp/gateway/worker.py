@@ -37,6 +37,7 @@ class Gateway:
                 upkeep.beat(),
                 upkeep.look_after_servers(),
                 upkeep.look_after_log(),
+                upkeep.tell_people(),
             )  # fmt: skip
         ]
         desk.open_with(self.people)
@@ -44,8 +45,8 @@ class Gateway:
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first, while it still beats."""
         desk.close(self.people)
-        watch, beat, servers, log = self._tasks
-        await _ended(watch, servers, log)
+        watch, beat, servers, log, notices = self._tasks
+        await _ended(watch, servers, log, notices)
         await self.people.close()
         await self.calls.close()
         await _ended(beat)

@@ -14,8 +14,8 @@ from webapp.errors import NotFound, Refused, TooMany
 from webapp.routes.replies import is_htmx
 
 NOUNS = (
-    "home", "approvals", "bulk", "tools", "activity", "integrations", "wizard", "oauth", "agents", "people", "general",
-    "account", "login", "setup", "health", "trying",
+    "home", "approvals", "bulk", "tools", "activity", "integrations", "wizard", "oauth", "agents", "people",
+    "notices", "general", "account", "login", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 

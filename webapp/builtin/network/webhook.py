@@ -60,16 +60,21 @@ async def send(arguments: dict[str, Any], context: Context) -> dict[str, Any]:
         return failed(NOT_CONFIGURED)
     if not (text := arguments["text"].strip()):
         raise InvalidInput("“text” must not be empty.", field="text")
+    return await post(url, text, context.egress, context.seconds)
+
+
+async def post(url: str, text: str, egress: Egress, seconds: float, *, where: str = WHERE) -> dict[str, Any]:
+    """A tool result that says whether it was sent, and names nothing of the address. `where` an admin enters it."""
     try:
         with _unlogged():
             async with (
-                context.egress.http(max_bytes=LARGEST_REPLY, total_seconds=context.seconds) as http,
+                egress.http(max_bytes=LARGEST_REPLY, total_seconds=seconds) as http,
                 http.stream("POST", url, json=payload(url, text)) as response,
             ):
-                return _told(response.status_code)
+                return _told(response.status_code, where)
     except (Refused, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         # The address is a secret, so none of the exception's own words may get out.
-        return failed(_why_not(explain(error, "https://the-webhook/")))
+        return failed(_why_not(explain(error, "https://the-webhook/"), where))
 
 
 _hushed: ContextVar[bool] = ContextVar("_hushed", default=False)
@@ -116,7 +121,7 @@ def _card(text: str) -> dict[str, Any]:
     return {"type": "message", "attachments": [attachment]}
 
 
-def _told(status: int) -> dict[str, Any]:
+def _told(status: int, where: str) -> dict[str, Any]:
     if 200 <= status < 300:
         return said("The message was sent.")
     if status == 429:
@@ -125,16 +130,16 @@ def _told(status: int) -> dict[str, Any]:
         return failed(f"The chat had a failure of its own (status {status}). {MAYBE_SENT}")
     return failed(
         f"The chat refused the message (status {status}). {NOT_SENT} The webhook may have been removed; an "
-        f"admin can enter a new one under {WHERE}."
+        f"admin can enter a new one under {where}."
     )
 
 
-def _why_not(error: Refused) -> str:
+def _why_not(error: Refused, where: str) -> str:
     if isinstance(error, Unreachable) and not error.sent:
         return f"The chat can't be reached right now. {NOT_SENT} Try again later."
     if isinstance(error, (Unreachable, BadReply)):
         return f"The chat gave no usable answer. {MAYBE_SENT}"
-    return f"The webhook's address can't be used. {NOT_SENT} An admin can correct it under {WHERE}."
+    return f"The webhook's address can't be used. {NOT_SENT} An admin can correct it under {where}."
 
 
 def check_address(url: str) -> None:

@@ -1,0 +1,20 @@
+"""Telling people that calls wait: by mail and in the team's chat, with a link that opens the card and never acts."""
+
+from __future__ import annotations
+
+from webapp.services.notices.channels import KINDS, Mail, of, remove, save_mail, save_webhook, switch
+from webapp.services.notices.surroundings import configure
+from webapp.services.notices.telling import send_test, tell
+
+__all__ = [
+    "KINDS",
+    "Mail",
+    "configure",
+    "of",
+    "remove",
+    "save_mail",
+    "save_webhook",
+    "send_test",
+    "switch",
+    "tell",
+]

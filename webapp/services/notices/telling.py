@@ -1,0 +1,142 @@
+"""Sending notices: each waiting call once per channel, by one worker, and several that came together in one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+from webapp.builtin.network import webhook
+from webapp.errors import BadReply, Refused
+from webapp.services import audit
+from webapp.services.accounts import needs
+from webapp.services.audit import SYSTEM, Actor
+from webapp.services.notices import channels, wording
+from webapp.services.notices.surroundings import current
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import Approval, Notice, NoticeChannel
+from webapp.upstream import mail
+from webapp.upstream.egress import Allowance, Egress
+
+# A claim that came to nothing by then was a dead worker's. Better told twice than never.
+LOST_AFTER = timedelta(minutes=2)
+LONGEST_PAUSE = timedelta(minutes=15)
+WHERE = "Settings → Notices"
+
+
+def tell() -> None:
+    """Looks at every channel once; for a thread without an event loop. Not in a transaction."""
+    for channel in list(NoticeChannel.select().where(NoticeChannel.on, NoticeChannel.next_at <= now())):
+        if waiting := _claim(channel):
+            _tell(channel, waiting)
+
+
+def send_test(kind: str, actor: Actor) -> None:
+    """Raises Refused, in words for the page, where it could not be sent."""
+    needs(actor, "admin")
+    channel = channels.one(kind)
+    try:
+        _send(channel, wording.TEST_SUBJECT, f"{wording.TEST_TEXT}\n{current.address}/approvals")
+    except Refused as refusal:
+        _note(channel, refusal.what)
+        raise
+    _note(channel, "")
+    with writing():
+        audit.record("notices.tested", actor, details={"channel": channels.KINDS[kind]}, agents_notice=False)
+
+
+def _claim(channel: NoticeChannel) -> list[Approval]:
+    """What this worker is to tell there now. Whoever moves `next_at` first has it."""
+    if not _untold(channel):
+        return []
+    with writing():
+        moved = (
+            NoticeChannel.update(next_at=now() + current.every)
+            .where(NoticeChannel.id == channel.id, NoticeChannel.on, NoticeChannel.next_at <= now())
+            .execute()
+        )
+        waiting = _untold(channel) if moved else []
+        for approval in waiting:
+            Notice.delete().where(Notice.channel == channel, Notice.approval == approval).execute()
+            Notice.create(channel=channel, approval=approval)
+    return waiting
+
+
+def _untold(channel: NoticeChannel) -> list[Approval]:
+    told = Notice.select(Notice.approval).where(
+        Notice.channel == channel, Notice.sent_at.is_null(False) | (Notice.claimed_at > now() - LOST_AFTER)
+    )
+    return list(Approval.waiting().where(Approval.id.not_in(told)))
+
+
+def _tell(channel: NoticeChannel, waiting: Sequence[Approval]) -> None:
+    mine = (Notice.channel == channel) & Notice.approval.in_([approval.id for approval in waiting])
+    try:
+        _send(channel, wording.subject(waiting), wording.text(waiting))
+    except Refused as refusal:
+        _note(channel, refusal.what)
+        with writing():
+            Notice.delete().where(mine).execute()
+        return
+    _note(channel, "")
+    with writing():
+        Notice.update(sent_at=now()).where(mine).execute()
+
+
+def _note(channel: NoticeChannel, problem: str) -> None:
+    """How it went: on the channel's page, and in the log when that is news."""
+    failures = channel.failures + 1 if problem else 0
+    pause = min(current.every * 2 ** min(failures, 8), LONGEST_PAUSE)
+    changes = {"problem": problem, "failures": failures}
+    changes |= {"next_at": now() + pause} if problem else {"sent_at": now()}
+    details = {"channel": channels.KINDS[channel.kind]}
+    with writing():
+        NoticeChannel.update(**changes).where(NoticeChannel.id == channel.id).execute()
+        if problem and problem != channel.problem:
+            audit.record("notices.failed", SYSTEM, details=details | {"why": problem}, agents_notice=False)
+        elif channel.problem and not problem:
+            audit.record("notices.recovered", SYSTEM, details=details, agents_notice=False)
+
+
+def _send(channel: NoticeChannel, subject: str, text: str) -> None:
+    if channel.kind == "mail":
+        _mail(channel, subject, text)
+    else:
+        _post(channel, f"{subject}\n{text}")
+
+
+def _mail(channel: NoticeChannel, subject: str, text: str) -> None:
+    settings = channel.settings
+    message = EmailMessage()
+    message["Subject"], message["From"] = subject, settings["sender"]
+    message["To"] = ", ".join(settings["recipients"])
+    message["Date"], message["Message-ID"] = (
+        formatdate(),
+        make_msgid(domain=settings["sender"].rpartition("@")[2]),
+    )
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(f"{text}\n\nOpening a link decides nothing.\n")
+    server = mail.MailServer(
+        settings["host"],
+        settings["port"],
+        settings["security"],
+        settings["user"],
+        channels.secret_of(channel),
+    )
+    mail.send(_egress(channel, mail.PORTS), server, message)
+
+
+def _post(channel: NoticeChannel, text: str) -> None:
+    url, egress = channels.secret_of(channel), _egress(channel, frozenset({443}))
+    result = asyncio.run(webhook.post(url, text, egress, mail.SECONDS, where=WHERE))
+    said = str(result["content"][0]["text"])
+    if result.get("isError") and webhook.MAYBE_SENT not in said:
+        raise BadReply(said, kind="not_sent")
+
+
+def _egress(channel: NoticeChannel, ports: frozenset[int]) -> Egress:
+    allowances = [Allowance(**allowance) for allowance in channel.allowances]
+    return Egress(allowances, ports=ports, ca_file=current.ca_file)
