@@ -7,7 +7,7 @@ import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pytest
 from flask import Flask
@@ -26,7 +26,7 @@ from tests.routes.settings_house import (  # noqa: F401
 )
 from tests.routes.visitors import Visitor, text_of
 from webapp.services import agents, approvals, audit, export, integrations, log_search, policies, tallying
-from webapp.services.audit import COMMAND, Actor
+from webapp.services.audit import COMMAND, Actor, Row
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, Entry, Tool
@@ -424,3 +424,25 @@ def test_nobody_exports_what_is_not_theirs_to_export(technician: Visitor, viewer
     assert technician.post("/activity/export", format="xlsx").status_code == 422
     assert technician.browser.get("/activity/export").status_code in (404, 405)
     assert not Entry.select().where(Entry.action == "log.exported").exists()
+
+
+def _change_by(email: str) -> Row:
+    row = change()
+    row.actor = Actor("user", email)
+    return row
+
+
+def test_whatever_the_log_names_leads_to_what_the_log_says_of_it(admin: Visitor, connect: Connect) -> None:
+    connect("desk")
+    agent, _ = agents.create("Claude", COMMAND)
+    write(call(), call("Cursor"), _change_by("viewer@example.com"))
+    pages = {
+        "/tools/mcp:desk:get_ticket": "/activity?tool=mcp:desk:get_ticket",
+        "/settings/integrations/desk": "/activity?integration=desk",
+        f"/settings/agents/{agent.id}": "/activity?agent=Claude",
+        "/settings/people/3": "/activity?user=viewer@example.com",
+    }
+    for path, link in pages.items():
+        html = unquote(admin.get(path))
+        assert f'href="{link}"' in html, path
+        assert listed(admin, **dict([link.partition("?")[2].split("=")])), link

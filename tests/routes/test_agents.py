@@ -267,6 +267,7 @@ ROLES = {
     "agents.revoke": "admin",
     "activity.index": "viewer",
     "activity.show": "viewer",
+    "activity.download": "technician",
     "home.index": "viewer",
 }
 
