@@ -18,7 +18,7 @@ from webapp.services import accounts, approvals, desk, tools
 from webapp.services.approvals import second_person
 from webapp.services.audit import COMMAND, Actor
 from webapp.services.desk import Outcome
-from webapp.store.models import Entry, Intent, User
+from webapp.store.models import Entry, Intent, Tool, User
 
 ANN = Actor("user", "ann@example.com", 1, "admin", "192.0.2.7")
 TOM = Actor("user", "tom@example.com", 2, "technician", "192.0.2.8")
@@ -242,6 +242,20 @@ def test_the_rule_of_two_is_no_matter_for_auto(
 ) -> None:
     policy("add_ticket_note", "auto")
     assert run("add_ticket_note", NOTE, who(house, "ben@example.com"), confirmed=True).outcome == "ok"
+
+
+def test_a_look_does_not_wait_for_ever(
+    house: House,
+    run: Callable[..., Outcome],
+    policy: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(people, "LOOK_SECONDS", 0.2)
+    house.do(lambda: Tool.update(kind="read").where(Tool.name == "run_diagnostics").execute())
+    policy("run_diagnostics", "auto")
+    outcome = run("run_diagnostics", {"device_id": "NL-SV-001", "seconds": 20}, TOM, purpose="look")
+    assert outcome.outcome == "failed" and "no answer within 0.2 seconds" in str(outcome.result)
+    assert entry(house, outcome).outcome == "failed"
 
 
 def test_without_the_gateway_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
