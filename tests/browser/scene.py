@@ -28,6 +28,7 @@ PAGES = {
     "tools": "/tools",
     "tools-no-match": "/tools?q=nothing-like-this",
     "tool": "/tools/mcp:desk:delete_ticket",
+    "tool-try": "/tools/mcp:desk:create_ticket/try",
     "tool-changed": "/tools/mcp:desk:search_tickets",
     "activity": "/activity",
     "activity-entry": "/activity/{entry}",
