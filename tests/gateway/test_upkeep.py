@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from config import Config
 from webapp.gateway import upkeep
 from webapp.gateway.upkeep import Upkeep
-from webapp.services import intents
+from webapp.services import audit, intents, retention, tallying
+from webapp.services.audit import COMMAND, Actor, Row
+from webapp.services.retention import Retention
 from webapp.store.database import open_store, writing
 from webapp.store.fields import now
-from webapp.store.models import Integration, Worker, database
+from webapp.store.models import Entry, Integration, Worker, database
 from webapp.store.writer import Writer
 
 
@@ -102,3 +105,25 @@ def test_the_schedule_survives_a_failure_of_the_store(store: None, monkeypatch: 
             await until(lambda: Integration.get().state == "unreachable")
 
     asyncio.run(live())
+
+
+def test_the_log_is_counted_ahead_and_shortened_by_itself(store: None, tmp_path: Path) -> None:
+    retention.configure(Config(data=tmp_path / "data"))
+    with writing():
+        audit.append(
+            Row("call", Actor("agent", "Claude"), "call", at=now() - timedelta(days=age))
+            for age in (90, 80, 1)
+        )
+    retention.change(Retention(60), COMMAND)
+
+    async def live() -> None:
+        async with running(Writer(), "look_after_log"):
+            await until(lambda: tallying.tallied() >= 4)
+            await until(lambda: not Entry.select().where(Entry.id < 3).exists())
+
+    asyncio.run(live())
+    assert audit.verify().intact
+    assert audit.verify().sealed == 2
+    assert [path.name for path in (tmp_path / "data" / "log").iterdir()] == [
+        "log-000000001-000000002.jsonl.gz"
+    ]

@@ -29,7 +29,7 @@ from webapp.services import agents, approvals, health, integrations, policies, s
 from webapp.services.audit import COMMAND
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Agent, Approval, Tool
+from webapp.store.models import Agent, Approval, Grant, Tool
 
 # ruff: noqa: F811
 NASTY = "<script>alert(1)</script>\"'>{{7*7}}"
@@ -169,6 +169,46 @@ def test_names_are_text(viewer: Visitor, admin: Visitor, connect: Connect) -> No
         assert ">49" not in html
 
 
+def test_sign_ins_that_end_soon_are_named_once(viewer: Visitor, connect: Connect) -> None:
+    desk = connect("desk")
+    grant = Grant.create(
+        integration=desk,
+        issuer="https://id.example.com",
+        metadata={},
+        tokens=b"",
+        expires_at=now() + timedelta(days=3),
+    )
+    html = needs(viewer)
+    assert text_of(html).count("Desk") == 1
+    assert "Sign-in ends" in html
+    assert 'href="/settings/integrations/desk">Desk</a>' in html
+    Grant.update(expires_at=now() + timedelta(days=40)).where(Grant.id == grant.id).execute()
+    assert "All is well" in needs(viewer)
+    health.mark(desk, "needs_sign_in", "The sign-in has ended.")
+    assert text_of(needs(viewer)).count("Desk") == 1
+
+
+def test_a_server_whose_calls_fail_is_named_with_the_calls(viewer: Visitor, connect: Connect) -> None:
+    connect("desk")
+    write(*(call(outcome="failed") for _ in range(6)), call())
+    html = needs(viewer)
+    assert "6 of 7 calls of Desk" in text_of(html)
+    link = re.search(r'href="(/activity[^"]+)">6 of 7', html)
+    assert link
+    assert "failed" in viewer.get(link[1].replace("&amp;", "&"))
+
+
+def test_tools_with_hidden_characters_are_named_until_somebody_decides(
+    viewer: Visitor, connect: Connect
+) -> None:
+    connect("desk", tool("get_ticket", "Get one\u200b ticket"), WRITE)
+    html = needs(viewer)
+    assert "1 tool of Desk has a text with characters that nobody sees" in text_of(html)
+    assert 'href="/tools?integration=desk&amp;mark=flagged"' in html
+    policies.set_policy(Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket"), "disabled", COMMAND)
+    assert "characters that nobody sees" not in needs(viewer)
+
+
 # --- today's numbers
 
 
@@ -234,3 +274,59 @@ def test_a_revoked_agent_does_not_count(admin: Visitor) -> None:
     assert steps(admin).count("Done") == 1
     agents.revoke(agents.by_name("Claude"), COMMAND)
     assert "Done" not in steps(admin)
+
+
+# --- thirty days and the slowest tools
+
+
+def days(visitor: Visitor) -> dict[str, list[int]]:
+    """Day → calls, errors, denied or refused, off the table behind the chart."""
+    rows = re.findall(r'<th scope="row">([\d-]+)</th>(.*?)</tr>', section(visitor.get("/"), "days"), re.S)
+    return {
+        day: [int(text_of(cell).replace(",", "")) for cell in re.findall(r"<td>(.*?)</td>", row)]
+        for day, row in rows
+    }
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
+def test_the_days_are_those_that_activity_lists(viewer: Visitor, zone: str) -> None:
+    viewer.browser.set_cookie("zone", zone)
+    start = datetime.now(UTC) - timedelta(days=4)
+    outcomes = ["ok", "ok", "failed", "denied", "waiting", "unknown"]
+    write(*(call(outcome=outcomes[n % 6], at=start + timedelta(hours=1.7 * n)) for n in range(57)))
+    found = days(viewer)
+    assert len(found) == 30
+    assert sum(counts[0] for counts in found.values()) > 40
+    for day, counts in list(found.items())[:7]:
+        for count, group in zip(counts, ("finished", "error", "stopped"), strict=True):
+            assert len(listed(viewer, kind="call", outcome=group, since=day, until=day)) == count, (
+                day,
+                group,
+            )
+
+
+def test_the_chart_draws_what_the_table_says(viewer: Visitor) -> None:
+    write(*(call() for _ in range(4)), *(call(outcome="failed") for _ in range(2)))
+    chart = section(viewer.get("/"), "days")
+    assert "6 calls, 2 of them errors" in chart
+    heights = [float(height) for height in re.findall(r'class="calls"[^>]* height="([\d.]+)%"', chart)]
+    assert heights == [0.0] * 29 + [100.0]
+    assert re.search(r'fill="url\(#hatch\)"[^>]* height="33.333%"', chart)
+    assert "style=" not in chart
+
+
+def test_the_slowest_tools_come_with_their_numbers(viewer: Visitor) -> None:
+    write(*(call(tool="quick", duration_ms=ms) for ms in range(1, 21)))
+    write(*(call(tool="slow", duration_ms=ms * 100.0) for ms in range(1, 21)))
+    write(
+        call(tool="never_ran", outcome="denied"),
+        call(tool="slowest", duration_ms=9e6, at=now() - timedelta(days=8)),
+    )
+    rows = [text_of(row) for row in re.findall(r"<tr>(.*?)</tr>", section(viewer.get("/"), "slowest"), re.S)][
+        1:
+    ]
+    assert rows == ["mcp:desk:slow 20 1.0 s 1.9 s", "mcp:desk:quick 20 10 ms 19 ms"]
+
+
+def test_a_house_without_calls_draws_nothing(viewer: Visitor) -> None:
+    assert "<svg role" not in viewer.get("/")

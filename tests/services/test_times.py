@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from webapp.services import times
+from webapp.store.fields import now
 
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 
@@ -92,3 +93,25 @@ def test_the_zones_to_choose_from_are_those_that_can_be_chosen() -> None:
     names = [name for names in times.zones().values() for name in names]
     assert "Europe/Amsterdam" in names
     assert all(times.zone(name) for name in names)
+
+
+def test_a_list_names_the_day_where_it_is_not_today() -> None:
+    today = now()
+    assert times.clock(today) == f"{today:%H:%M:%S}"
+    assert times.clock(at("2020-02-03 04:05:06")) == "3 Feb 2020 04:05"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [
+        (0.4, "0 ms"),
+        (7, "7 ms"),
+        (990, "990 ms"),
+        (1200, "1.2 s"),
+        (9900, "9.9 s"),
+        (14000, "14 s"),
+        (120000, "120 s"),
+    ],
+)
+def test_a_length_is_told_with_two_digits(milliseconds: float, words: str) -> None:
+    assert times.took(milliseconds) == words

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 LONGEST = 200
 MOST_PARTS = 5
+# Servers quote what was sent to them, our key for them included: what could be one is masked.
+KEY_LIKE = re.compile(r"(?=[\w%+/=~.-]*\d)[\w%+/=~.-]{12,}")
 
 
 def of(result: dict[str, Any], mode: str) -> dict[str, str]:
@@ -22,7 +25,10 @@ def of(result: dict[str, Any], mode: str) -> dict[str, str]:
         said.append("structured content")
     kept = {"result": ", ".join(said) or "empty"}
     if result.get("isError") and mode != "digest" and (text := _first_text(parts)):
-        kept["error"] = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+        cut = KEY_LIKE.sub("•••", text[: 2 * LONGEST])[
+            :LONGEST
+        ]  # masked first: half a key is none to the mask
+        kept["error"] = cut if len(text) <= LONGEST else f"{cut}… ({len(text)} characters)"
     return kept
 
 
