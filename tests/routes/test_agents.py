@@ -23,7 +23,7 @@ from webapp.services import agents, audit
 from webapp.services.audit import COMMAND, Actor, Row
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Agent, Entry, database
+from webapp.store.models import Agent, Entry, Integration, Tool, database
 
 # ruff: noqa: F811
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=1>{{7*7}}"
@@ -199,6 +199,66 @@ def test_a_form_without_a_choice_gives_nothing(admin: Visitor) -> None:
     assert "May use nothing" in text_of(admin.get(path_of("Claude")))
 
 
+def test_tool_search_is_saved_and_written_down(admin: Visitor) -> None:
+    made(admin)
+    path = path_of("Claude")
+    assert "The full list" in text_of(admin.get(path)) and Agent.get().tool_search == "off"
+    assert admin.post(f"{path}/tool-search", tool_search="on").status_code == 303
+    page = admin.get(path)
+    assert re.search(r'value="on" checked', page) and "Tool search: about" in text_of(page)
+    admin.post(f"{path}/tool-search", tool_search="auto", tool_search_above="7")
+    assert (Agent.get().tool_search, Agent.get().tool_search_above) == ("auto", 7)
+    assert 'value="7"' in admin.get(path)
+    assert "automatic above 7 tools" in text_of(admin.get("/activity"))
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"tool_search": "sometimes"}, "off, on or automatic"),
+        ({"tool_search": "auto", "tool_search_above": "0"}, "between 1 and"),
+        ({"tool_search": "auto", "tool_search_above": "-5"}, "between 1 and"),
+        ({"tool_search": "auto", "tool_search_above": "9" * 30}, "between 1 and"),
+        ({"tool_search": "auto", "tool_search_above": "many"}, "not a number"),
+        ({"tool_search": "auto", "tool_search_above": "9" * 5000}, "not a number"),
+    ],
+)
+def test_a_tool_search_that_cannot_be_is_refused_and_nothing_changes(
+    admin: Visitor, form: dict[str, str], why: str
+) -> None:
+    made(admin)
+    reply = admin.post(f"{path_of('Claude')}/tool-search", **form)
+    assert reply.status_code == 422 and why in text_of(reply.text)
+    assert (Agent.get().tool_search, Agent.get().tool_search_above) == ("off", 60)
+    assert admin.post(AGENTS, name="Other", scope="all", **form).status_code == 422
+    assert Agent.select().count() == 1
+
+
+def test_a_new_agent_is_offered_the_automatic_choice(admin: Visitor) -> None:
+    """What no form says is not turned on: an agent of a script sees what it always saw."""
+    assert re.search(r'value="auto" checked', admin.get(f"{AGENTS}/new"))
+    made(admin, tool_search="auto", tool_search_above="50")
+    assert (Agent.get().tool_search, Agent.get().tool_search_above) == ("auto", 50)
+
+
+def test_the_page_says_what_a_list_costs(admin: Visitor, viewer: Visitor) -> None:
+    made(admin)
+    network = Integration.get(Integration.name == "network")
+    few = int(
+        re.search(r"about ([\d,]+) tokens", text_of(admin.get(path_of("Claude")))).group(1).replace(",", "")
+    )
+    row = dict(network.tools.dicts().get())
+    for number in range(100):
+        fresh = {"name": f"t{number}", "wire_name": f"w{number}", "catalogue_name": f"c{number}"}
+        Tool.create(**{key: value for key, value in row.items() if key != "id"} | fresh)
+    page = text_of(admin.get(path_of("Claude")))
+    many = int(re.search(r"about ([\d,]+) tokens", page).group(1).replace(",", ""))
+    assert many > 5 * few and "That is much for a model: choose tool search" in page
+    assert "an admin can choose tool search" in text_of(viewer.get(path_of("Claude")))
+    admin.post(f"{path_of('Claude')}/tool-search", tool_search="auto")
+    assert "That is much" not in text_of(viewer.get(path_of("Claude")))
+
+
 def test_the_end_of_a_key_is_saved_and_taken_back(admin: Visitor) -> None:
     made(admin)
     path, day = path_of("Claude"), in_days(30)
@@ -262,6 +322,7 @@ ROLES = {
     "agents.create": "admin",
     "agents.limit": "admin",
     "agents.set_expiry": "admin",
+    "agents.set_tool_search": "admin",
     "agents.replace_key": "admin",
     "agents.ask_revoke": "admin",
     "agents.revoke": "admin",
@@ -289,7 +350,7 @@ def test_others_look_and_change_nothing(admin: Visitor, technician: Visitor, vie
         visitor.get(f"{AGENTS}/new", status=403)
         visitor.get(f"{path}/revoke", status=403)
         assert visitor.post(AGENTS, name="Mine", scope="all").status_code == 403
-        for change in ("limits", "expiry", "key", "revoke"):
+        for change in ("limits", "tool-search", "expiry", "key", "revoke"):
             assert visitor.post(f"{path}/{change}").status_code == 403
     assert Agent.select().count() == 1
     assert Agent.get().usable
