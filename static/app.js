@@ -17,8 +17,10 @@ const copy = async (event) => {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    // Browsers give no clipboard to pages on plain http: select the text, so that Ctrl-C works.
-    getSelection().selectAllChildren(document.querySelector(button.dataset.copy));
+    // Browsers give no clipboard to pages on plain http: show and select the text, so that Ctrl-C works.
+    const place = document.querySelector(button.dataset.copy);
+    place.closest("details")?.setAttribute("open", "");
+    getSelection().selectAllChildren(place);
     button.textContent = "Press Ctrl-C";
   }
   setTimeout(() => { button.textContent = before; }, 2000);

@@ -203,7 +203,8 @@ def test_a_web_page_has_a_way_out(admin: Visitor, servers: Farm) -> None:
     html = admin.get(f"{DESK}/check")
     assert "there is a problem" in html
     assert "Try again" in html
-    assert f'href="{DESK}/sign-in">Enter a token anyway' in html
+    assert f'href="{DESK}/sign-in?way=bearer">Enter a token instead' in html
+    assert f'href="{DESK}/address">Change the address' in html
 
 
 # --- sign in

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webapp.errors import Stale
-from webapp.services import connections, doctor, remedies, reports, stored, tokens
+from webapp.services import connections, doctor, grants, remedies, reports, stored, tokens
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.egress import egress_for
 from webapp.services.stored import Stored
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Check, Integration, database
+from webapp.store.models import Check, Grant, Integration, database
 from webapp.upstream.client import ServerInfo
 from webapp.upstream.egress import Allowance
 from webapp.upstream.findings import in_order
@@ -30,6 +30,7 @@ DEAD_AFTER = timedelta(seconds=60)
 # With a renewed token everything is looked at once more, if that will still be done in time.
 SECONDS_LEFT_FOR_ANOTHER = 15.0
 LOOK_SECONDS = 0.5
+PUBLISHED = ("resource_metadata", "service_metadata")
 OVER = "This check was cancelled, or a newer one began."
 log = logging.getLogger(__name__)
 
@@ -46,11 +47,21 @@ class Progress:
     verdict: Verdict | None = None
     started_at: datetime | None = None
     report: str = ""
-    ways_out: tuple[str, ...] = ()
+    ways_out: tuple[remedies.Way, ...] = ()
 
     @property
     def usable(self) -> bool:
         return bool(self.verdict and self.verdict.usable)
+
+    @property
+    def lines(self) -> list[reports.Line]:
+        return reports.lines(self.findings)
+
+    @property
+    def no_way_in(self) -> bool:
+        """The server asks for a sign-in in the browser, but what it publishes stops it."""
+        stopped = any(one.state == "problem" and one.step in PUBLISHED for one in self.findings)
+        return stopped and self.verdict is not None and self.verdict.sign_in in doctor.IN_BROWSER
 
 
 def progress(integration: Integration) -> Progress:
@@ -63,11 +74,14 @@ def progress(integration: Integration) -> Progress:
     if state == "running":
         return Progress(state, findings, verdict, row.started_at)
     report = reports.as_text(integration.url, row.started_at, findings)
-    connection = connections.of(integration)
-    ways_out = remedies.fitting(
-        findings, connection.kind if connection else "", draft=integration.state == "draft"
-    )
-    return Progress(state, findings, verdict, row.started_at, report, ways_out)
+    return Progress(state, findings, verdict, row.started_at, report, _ways_out(integration, findings))
+
+
+def _ways_out(integration: Integration, findings: list[Finding]) -> tuple[remedies.Way, ...]:
+    connection, grant = connections.of(integration), Grant.of(integration)
+    kind = connection.kind if connection else ""
+    more_wanted = kind == "oauth" and grant is not None and bool(grant.needed_scope)
+    return remedies.fitting(findings, kind, draft=integration.state == "draft", more_wanted=more_wanted)
 
 
 def start(integration: Integration, actor: Actor, *, came_by: str = "") -> None:
@@ -132,6 +146,9 @@ def _run(integration: Integration, started: datetime, came_by: str) -> Verdict:
     in_time = time.monotonic() - began < SECONDS_LEFT_FOR_ANOTHER
     if verdict.credentials == "refused" and kept.version and in_time:
         kept, verdict = _renewed(kept, verdict, started)
+    if verdict.credentials == "lacking":
+        with writing():
+            grants.demand(integration.id, verdict.demanded)
     own = doctor.own_findings(kept, verdict, came_by)
     verdict = replace(verdict, findings=tuple(in_order([*verdict.findings, *own])))
     _conclude(integration, started, verdict)

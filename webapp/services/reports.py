@@ -1,13 +1,16 @@
-"""A check as plain text, fit to send to a vendor's support: what was seen, cause and next step, nothing secret."""
+"""A check line by line, for the page, and as plain text that is fit to be sent to a vendor's support."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from webapp.services.times import absolute
 from webapp.services.visible import reveal
-from webapp.upstream.findings import Finding, Step
+from webapp.upstream.exchange import shown_url
+from webapp.upstream.findings import Finding, State, Step
 
 STEPS: dict[Step, str] = {
     "address": "Address",
@@ -23,10 +26,36 @@ STEPS: dict[Step, str] = {
     "tools": "Tools",
 }
 WORDS = {"ok": "fine", "info": "info", "note": "NOTE", "problem": "PROBLEM"}
+_WORST_FIRST: tuple[State, ...] = ("problem", "note", "ok", "info")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step of the way. `state` is that of its worst finding, empty where there is none."""
+
+    step: Step
+    word: str
+    state: State | Literal[""]
+    findings: tuple[Finding, ...]
+
+
+def lines(findings: Iterable[Finding]) -> list[Line]:
+    """All steps in order, those without a finding too."""
+    found = list(findings)
+    return [_line_of(step, tuple(one for one in found if one.step == step)) for step in STEPS]
+
+
+def _line_of(step: Step, findings: tuple[Finding, ...]) -> Line:
+    states = {finding.state for finding in findings}
+    return Line(step, STEPS[step], next((state for state in _WORST_FIRST if state in states), ""), findings)
 
 
 def as_text(url: str, checked_at: datetime | None, findings: Iterable[Finding]) -> str:
-    head = ["Gatehouse: check of an MCP server", f"Server: {_line(url)}", f"Checked: {absolute(checked_at)}"]
+    head = [
+        "Gatehouse: check of an MCP server",
+        f"Server: {_line(shown_url(url))}",
+        f"Checked: {absolute(checked_at)}",
+    ]
     return "\n".join([*head, *(_paragraph(finding) for finding in findings)])
 
 

@@ -58,7 +58,7 @@ class Verdict:
     `kind` is then `modern`, because whoever speaks to it next begins there.
 
     `sign_in`: `oauth_late` is OAuth that only calls ask for, `calls_only` the same for a token.
-    `credentials`: what the server thinks of those that were tried.
+    `credentials`: what the server thinks of those that were tried; `demanded` are the scopes that they lack.
     """
 
     kind: Kind
@@ -71,6 +71,7 @@ class Verdict:
     offer: Allowance | None = None
     findings: tuple[Finding, ...] = ()
     credentials: Credentials = ""
+    demanded: str = ""
 
     @property
     def usable(self) -> bool:

@@ -46,7 +46,13 @@ async def probe(
                 verdict = await _look(visit)
         except TimeoutError:
             verdict = _out_of_time(visit, total_seconds)
-    return replace(verdict, url=visit.url, findings=tuple(visit.findings), credentials=visit.credentials)
+    return replace(
+        verdict,
+        url=visit.url,
+        findings=tuple(visit.findings),
+        credentials=visit.credentials,
+        demanded=visit.demanded,
+    )
 
 
 async def _look(visit: Visit) -> Verdict:

@@ -108,6 +108,7 @@ def _say_refused(visit: Visit, status: int, challenge: str) -> None:
     error = extract_field_from_www_auth(as_response(challenge), "error")
     if status == HTTPStatus.FORBIDDEN and error == "insufficient_scope":
         visit.credentials = "lacking"
+        visit.demanded = extract_field_from_www_auth(as_response(challenge), "scope") or ""
         visit.say(
             "token",
             "problem",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx2
 
@@ -19,9 +22,11 @@ from webapp.upstream.findings import (
     Verdict,
     Wanted,
 )
+from webapp.upstream.refusals import without
 
 # Shorter ones are common words, and no secrets.
 SHORTEST_SECRET = 6
+TEXTS = ("text", "why", "next_step", "seen", "suggestion")
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Visit:
     been_at: set[str] = field(default_factory=set)
     way_out: str = ""
     credentials: Credentials = ""
+    demanded: str = ""
 
     @property
     def discovery(self) -> Discovery:
@@ -84,9 +90,24 @@ class Visit:
 
     def _without_secrets(self, finding: Finding) -> Finding:
         """Some servers repeat the token they refuse."""
-        secrets = {part for value in self.headers.values() for part in value.split()}
-        texts = {name: getattr(finding, name) for name in ("text", "why", "next_step", "seen", "suggestion")}
-        for secret in secrets:
-            if len(secret) >= SHORTEST_SECRET and secret.lower() not in ("bearer", "apikey"):
-                texts = {name: text.replace(secret, "•••") for name, text in texts.items()}
+        secrets = _secrets(self.headers)
+        texts: dict[str, Any] = {name: without(secrets, getattr(finding, name)) for name in TEXTS}
         return replace(finding, **texts)
+
+
+def _secrets(headers: Mapping[str, str]) -> list[str]:
+    """Whole values and each word of them, a Basic password too; the longest first, as one may hold another."""
+    found = {part for value in headers.values() for part in (value, *value.split())}
+    for value in headers.values():
+        scheme, _, rest = value.partition(" ")
+        if scheme.lower() == "basic":
+            found |= set(_decoded(rest).partition(":")[::2])
+    known = {one for one in found if len(one) >= SHORTEST_SECRET and one.lower() not in ("bearer", "apikey")}
+    return sorted(known, key=len, reverse=True)
+
+
+def _decoded(basic: str) -> str:
+    try:
+        return b64decode(basic).decode("utf-8", "replace")
+    except ValueError:
+        return ""
