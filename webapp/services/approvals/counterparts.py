@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.services.approvals.wording import says_which, words_of
+from webapp.services.seeding.inflection import VERBS
 
 # Verbs of reads that answer with one thing.
 LOOKS = frozenset("get show read describe view fetch retrieve lookup find inspect load".split())
@@ -53,10 +54,10 @@ class Match:
 
 def counterpart(write: Shape, reads: Iterable[Shape]) -> Match | None:
     """The read that fits best, or None. Only what surely points at the same thing is taken."""
-    thing = _thing(write.name)
     found: list[tuple[tuple[int, int], Match]] = []
     for read in reads:
         looked_at = _looked_at(read.name)
+        thing = _thing(write.name, looked_at)
         if not looked_at or not _is_part(looked_at, thing) or _makes(write.name, looked_at):
             continue
         arguments = _arguments(write, read, looked_at[-1])
@@ -66,9 +67,11 @@ def counterpart(write: Shape, reads: Iterable[Shape]) -> Match | None:
     return max(found, key=lambda pair: (pair[0], pair[1].read))[1] if found else None
 
 
-def _thing(name: str) -> list[str]:
-    """What a tool deals with: its name without the verb in front, or behind."""
-    return [_singular(word) for word in words_of(name) if word not in FILLERS]
+def _thing(name: str, looked_at: list[str]) -> list[str]:
+    """What a tool deals with: its name without its verb, which may also be last."""
+    words = [_singular(word) for word in words_of(name) if word not in FILLERS]
+    verb = next((word for word in words if word in VERBS and word not in looked_at), "")
+    return [word for word in words if word != verb]
 
 
 def _looked_at(name: str) -> list[str]:
