@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from peewee import chunked
+from peewee import Value, chunked
 
 from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import audit, policies, tools
@@ -193,13 +193,14 @@ class Undoing:
 
 def undoing(bulk: BulkChange, role: str) -> Undoing:
     """What Undo would do now: whatever somebody has changed since stays as it is."""
-    items = list(BulkItem.select().where(BulkItem.bulk == bulk).order_by(BulkItem.catalogue_name))
-    known = {tool.id: tool for tool in tools.chosen([item.tool_id for item in items if item.tool_id])}
+    query = BulkItem.select().where(BulkItem.bulk == bulk).order_by(BulkItem.catalogue_name)
+    items = list(query.namedtuples())
+    known = {tool.id: tool for tool in tools.chosen([item.tool for item in items if item.tool])}
     undone_by = {one.id for one in BulkChange.select(BulkChange.id).where(BulkChange.undoes == bulk)}
     back: list[tuple[Candidate, str]] = []
     skipped: list[Skipped] = []
     for item in items:
-        tool = known.get(item.tool_id)
+        tool = known.get(item.tool)
         if tool is not None and not (why := _why_not_back(item, tool, bulk, undone_by)):
             back.append((tool, item.before))
         else:
@@ -226,7 +227,7 @@ def undo(bulk: BulkChange, actor: Actor) -> BulkChange:
         return _do(doing.plan, new, actor, skipped=doing.skipped)
 
 
-def _why_not_back(item: BulkItem, tool: Candidate, bulk: BulkChange, undone_by: set[str]) -> str:
+def _why_not_back(item: Any, tool: Candidate, bulk: BulkChange, undone_by: set[str]) -> str:
     if tool.policy_bulk in undone_by:
         return "It was put back already."
     if tool.policy_bulk != bulk.id or tool.policy != item.after:
@@ -271,21 +272,23 @@ def _do(planned: Plan, bulk: BulkChange, actor: Actor, skipped: Iterable[Skipped
     for before, after, _ in planned.counts:
         ids = [s.tool.id for s in planned.steps if (s.tool.policy, s.after) == (before, after)]
         for batch in chunked(ids, ROWS_AT_ONCE):
+            _note(batch, after, bulk)
             marks = {"policy": after, "policy_by": actor.name, "policy_at": bulk.at, "policy_bulk": bulk.id}
             Tool.update(**marks).where(Tool.id.in_(batch)).execute()
-    for rows in chunked((_item(step, bulk) for step in planned.steps), ROWS_AT_ONCE):
-        BulkItem.insert_many(rows).execute()
     audit.append(_log_row(step, bulk, actor) for step in planned.steps)
     _log_summary(planned, bulk, actor, [one.catalogue_name for one in skipped])
     return bulk
 
 
-def _item(step: Step, bulk: BulkChange) -> dict[str, Any]:
-    tool = step.tool
-    return {
-        "bulk": bulk.id, "tool": tool.id, "catalogue_name": tool.catalogue_name, "kind": tool.kind,
-        "before": tool.policy, "after": step.after, "definition_digest": tool.definition_digest,
+def _note(ids: list[int], after: str, bulk: BulkChange) -> None:
+    """What Undo needs to know, before it changes. The database copies it: Peewee would take a second for 5,000."""
+    columns = {
+        BulkItem.bulk: Value(bulk.id), BulkItem.tool: Tool.id, BulkItem.catalogue_name: Tool.catalogue_name,
+        BulkItem.kind: Tool.kind, BulkItem.before: Tool.policy, BulkItem.after: Value(after),
+        BulkItem.definition_digest: Tool.definition_digest,
     }  # fmt: skip
+    rows = Tool.select(*columns.values()).where(Tool.id.in_(ids))
+    BulkItem.insert_from(rows, list(columns)).execute()
 
 
 def _log_row(step: Step, bulk: BulkChange, actor: Actor) -> Row:
