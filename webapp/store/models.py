@@ -190,6 +190,10 @@ class Grant(Table):
     retry_at = Moment(null=True)
     problem = TextField(default="")  # why the last renewal failed
 
+    @property
+    def over(self) -> bool:
+        return self.expires_at is not None and bool(self.expires_at <= now())
+
     @classmethod
     def of(cls, integration: Integration) -> Grant | None:
         found: Grant | None = cls.get_or_none(cls.integration == integration)
