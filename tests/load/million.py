@@ -1,11 +1,12 @@
-"""A log of a million rows, and how long its pages take: `python -m tests.load.million [ROWS]`.
+"""A log of a million rows, and how long its pages take: `python -m tests.load.million [FOLDER]`.
 
-The store is made in .million/ (once), with 60 days of calls, one in fifty a change, of 40 tools on 8 servers.
+The store is made there (once), with 60 days of calls, one in fifty a change, of 40 tools on 8 servers.
 """
 
 from __future__ import annotations
 
 import random
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,20 +14,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.house import PASSWORD, ROOT
-from webapp.services import accounts, audit
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.house import PASSWORD, ROOT, token_in
+from tests.routes.visitors import opened
+from webapp.services import accounts, audit, tallying
 from webapp.services.audit import COMMAND, Actor, Row
 from webapp.store.database import open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import Entry, database
 
-FOLDER = ROOT / ".million"
+FOLDER = ROOT / "out" / "million"
+ROWS = 1_000_000
 GROUP = 10_000
 DAYS = 60
 OUTCOMES = ["ok"] * 92 + ["tool_error"] * 3 + ["waiting", "denied", "refused", "failed", "cancelled"]
 
 
-def fill(data: Path, rows: int) -> None:
+def fill(rows: int) -> None:
     """As upkeep would find it: nothing counted ahead."""
     chance, newest = random.Random(4), now()
     with database.connection_context():
@@ -82,38 +88,55 @@ def questions() -> Iterator[tuple[str, str]]:
     yield "a word that is rare", "/activity?text=T-4711"
     yield "a word that is not there", "/activity?text=zebra"
     yield "home", "/"
+    yield "agents", "/settings/agents"
 
 
-def main(rows: int) -> None:
-    from tests.routes.visitors import opened
-    from webapp.services import tallying
-
-    fresh = not FOLDER.exists()
-    open_store(FOLDER)
+def main(folder: Path) -> None:
+    fresh = not folder.exists()
+    open_store(folder)
     if fresh:
-        fill(FOLDER, rows)
-    app = opened(FOLDER)
+        fill(ROWS)
+    app = opened(folder)
     with database.connection_context():
         began = time.perf_counter()
         while tallying.count_ahead():
             pass
         print(f"counting ahead what was left: {time.perf_counter() - began:.1f} s")
-        print(f"{Entry.select().count():,} rows, {(FOLDER / 'gatehouse.db').stat().st_size / 1e6:,.0f} MB")
+        print(f"{Entry.select().count():,} rows, {(folder / 'gatehouse.db').stat().st_size / 1e6:,.0f} MB")
+        browser, _ = _signed_in(app)
         for name, path in questions():
-            _measure(app, name, path)
+            _measure(browser, name, path)
+    _export(app)
 
 
-def _measure(app: Any, name: str, path: str) -> None:
-    from tests.routes.visitors import token_in
-
-    browser = app.test_client()
-    token = token_in(browser.get("/login").text)
-    browser.post("/login", data={"email": "ann@example.com", "password": PASSWORD, "csrf_token": token})
+def _measure(browser: FlaskClient, name: str, path: str) -> None:
     reply = browser.get(path)
     assert reply.status_code == 200, reply.text
     first, middle = stopwatch(lambda: browser.get(path))
     print(f"{name:28} {first:8.1f} ms first {middle:8.1f} ms then")
 
 
+def _signed_in(app: Flask) -> tuple[FlaskClient, str]:
+    browser = app.test_client()
+    token = token_in(browser.get("/login").text)
+    browser.post("/login", data={"email": "ann@example.com", "password": PASSWORD, "csrf_token": token})
+    return browser, token_in(browser.get("/account").text)
+
+
+def _export(app: Flask) -> None:
+    """As the server streams it: piece by piece, nothing kept."""
+    browser, token = _signed_in(app)
+    began = time.perf_counter()
+    form = {"csrf_token": token, "format": "csv"}
+    reply = browser.post(
+        "/activity/export", data=form, headers={"Origin": "http://localhost"}, buffered=False
+    )
+    size = sum(len(piece) for piece in reply.iter_encoded())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"export as CSV: {size / 1e6:,.0f} MB in {time.perf_counter() - began:.1f} s, process at most {peak:.0f} MB"
+    )
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -18,7 +18,7 @@ PAGE = 50
 LONGEST = 300
 # A search that finds little walks through much. It stops here and says how far it came.
 SECONDS = 0.3
-FIRST_WINDOW = 20_000  # ids; doubled with each look
+FIRST_WINDOW, LARGEST_WINDOW = 20_000, 100_000  # ids; doubled with each look
 # The conditions of the partial indexes, in the words of store/models.py.
 ODD, HAS_APPROVAL, IS_CHANGE = (
     SQL("\"outcome\" <> 'ok'"),
@@ -187,7 +187,7 @@ def _windows(wanted: Wanted, before: int) -> Iterator[tuple[int, int]]:
         while high > end + 1:
             low = max(end, high - size)
             yield low, high
-            high, top, size = low + 1, low + 1, size * 2
+            high, top, size = low + 1, low + 1, min(size * 2, LARGEST_WINDOW)
 
 
 def _ids(conditions: list[Expression], low: int, high: int, most: int) -> list[int]:
