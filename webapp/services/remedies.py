@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from webapp.upstream.findings import Finding, State, Step
+from webapp.upstream.findings import Finding, State, Step, Switch
 
 # The pages know where each of them is done. `elsewhere`: connect it once more, at another address.
 Way = Literal[
     "address", "elsewhere", "grant", "reconnect", "sign_in", "token", "header", "replace", "client",
-    "old_addresses", "advanced",
+    "old_addresses", "pkce", "advanced",
 ]  # fmt: skip
 WAYS: tuple[Way, ...] = get_args(Way)
 MOST = 5
@@ -21,13 +21,14 @@ _FITTING: dict[Step, tuple[Way, ...]] = {
     "protocol": ("address", "elsewhere", "token", "header"),
     "server": ("address", "elsewhere"),
     "sign_in": ("header", "token", "address", "elsewhere"),
-    "resource_metadata": ("token", "header", "old_addresses", "address", "elsewhere"),
-    "service_metadata": ("token", "header", "advanced", "client"),
+    "resource_metadata": ("token", "header", "address", "elsewhere"),
+    "service_metadata": ("token", "header", "address", "elsewhere"),
     "registration": ("client", "advanced", "token"),
     "return_address": ("sign_in", "client", "token"),
     "token": ("sign_in", "token", "header"),
     "tools": ("token", "header", "address", "elsewhere"),
 }
+_OF_SWITCHES: dict[Switch, Way] = {"pkce_unannounced": "pkce", "old_endpoints": "old_addresses"}
 _OF_SIGN_INS: tuple[Step, ...] = (
     "sign_in", "resource_metadata", "service_metadata", "registration", "return_address", "token",
 )  # fmt: skip
@@ -49,6 +50,7 @@ def fitting(
         ways.append("reconnect")
     elif kind not in ("", "none", "oauth") and set(problems) & {"sign_in", "token"}:
         ways.append("replace")
+    ways += [_OF_SWITCHES[finding.switch] for finding in found if finding.switch]
     ways += [way for step in steps for way in _FITTING[step]]
     if kind == "oauth" and "token" in _steps(found, "note"):
         ways.append("advanced")

@@ -93,10 +93,11 @@ class Look:
 
     url: str
     said: str
+    fault: str = ""
 
     @property
     def words(self) -> str:
-        return f"GET {shown_url(self.url)} → {self.said}"
+        return f"GET {shown_url(self.url)} → {self.said}{', but ' if self.fault else ''}{self.fault}"
 
 
 class AnotherResource(BadReply):
@@ -162,7 +163,7 @@ class Discovery:
         self, server_url: str, challenge: str = ""
     ) -> ProtectedResourceMetadata | None:
         named = named_in(challenge)
-        for url in build_protected_resource_metadata_discovery_urls(named, server_url):
+        for url in dict.fromkeys(build_protected_resource_metadata_discovery_urls(named, server_url)):
             document = await self._document(url, ProtectedResourceMetadata)
             if document is None:
                 continue
@@ -206,6 +207,7 @@ class Discovery:
         return SignInService(str(resource.resource), scope, metadata, resource)
 
     async def service_metadata(self, issuer: str) -> OAuthMetadata:
+        before = len(self._looks)
         for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
             metadata = await self._document(url, OAuthMetadata)
             if metadata is None:
@@ -213,10 +215,13 @@ class Discovery:
             if not issuers_match(str(metadata.issuer), issuer):
                 raise _another_issuer(issuer, str(metadata.issuer))
             return metadata
+        unusable = next((look.fault for look in self._looks[before:] if look.fault), "")
         raise BadReply(
             f"The server names {shown_url(issuer)} for its sign-in, which does not describe itself.",
             kind="not_mcp",
-            why="Neither OAuth nor OpenID metadata is published there.",
+            why=f"What is published there can’t be used: {unusable}."
+            if unusable
+            else "Neither OAuth nor OpenID metadata is published there.",
             next_step=ANOTHER_WAY,
         )
 
@@ -287,13 +292,13 @@ class Discovery:
         try:
             document = model.model_validate_json(response.content)
         except ValidationError as error:
-            self._looked(url, response, f", but {_faults(error)}")
+            self._looked(url, response, fault=_faults(error))
             return None
         self._looked(url, response)
         return document
 
-    def _looked(self, url: str, response: httpx2.Response, but: str = "") -> None:
-        self._looks.append(Look(url, _status(response) + but))
+    def _looked(self, url: str, response: httpx2.Response, fault: str = "") -> None:
+        self._looks.append(Look(url, _status(response), fault))
 
     async def _get(self, url: str) -> httpx2.Response:
         """Follows redirects inside the origin only: often a slash more or less."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp.shared.auth import ProtectedResourceMetadata
@@ -21,7 +21,7 @@ from webapp.upstream.discovery import (
 )
 from webapp.upstream.egress import Allowance, private_offer
 from webapp.upstream.exchange import shown_url
-from webapp.upstream.findings import Finding, State, Step, fact
+from webapp.upstream.findings import Finding, State, Step, Switch, fact, problem
 from webapp.upstream.visit import Visit
 
 NO_OAUTH = "Its host publishes nothing about a sign-in in the browser (OAuth) either."
@@ -106,8 +106,11 @@ class _Tale:
             self._say_no_resource(looks)
             return await self.refuse("service_metadata", error)
         if named and service is None:
-            return await self._tell("resource_metadata", nothing_at(named), _lines(looks), self.unusable)
-        self._say_no_resource(looks)
+            missing = nothing_at(named)
+            finding = problem(missing, step="resource_metadata", seen=_lines(looks))
+            self.visit.add(replace(finding, state=self.unusable, switch="old_endpoints"))
+            return Published(error=missing)
+        self._say_no_resource(looks, switch="" if service else "old_endpoints")
         looks = self.discovery.looks()
         if service is None:
             self.visit.say("service_metadata", "info", NO_OAUTH, seen=_lines(looks))
@@ -123,13 +126,14 @@ class _Tale:
         self.visit.add(_unusable(step, error, state, seen, offered=offer is not None))
         return Published(error=error, offer=offer)
 
-    def _say_no_resource(self, looks: list[Look]) -> None:
+    def _say_no_resource(self, looks: list[Look], switch: Switch = "") -> None:
         self.visit.say(
             "resource_metadata",
             "info",
             "The server publishes no resource metadata (RFC 9728).",
             why="Servers older than June 2025 have none, nor have those that want a token.",
             seen=_lines(looks),
+            switch=switch,
         )
 
     def _say_service(
@@ -176,6 +180,7 @@ def _no_pkce(service: SignInService, state: State, *, accepted: bool) -> Finding
         "Without it a stolen sign-in code is of use to others, so the MCP standard says to stop.",
         "Ask the vendor. If it is known to support PKCE, say so under Advanced, or use an API token instead.",
         seen,
+        switch="pkce_unannounced",
     )
 
 
@@ -244,4 +249,4 @@ def _methods(service: SignInService) -> str:
 
 
 def _lines(looks: Iterable[Look], facts: Iterable[str] = ()) -> str:
-    return "\n".join([*(look.words for look in looks), *facts])
+    return "\n".join(dict.fromkeys([*(look.words for look in looks), *facts]))

@@ -17,6 +17,7 @@ Step = Literal[
 STEPS: tuple[Step, ...] = get_args(Step)
 # info: neither good nor bad, such as what can't be known yet.
 State = Literal["ok", "info", "note", "problem"]
+Switch = Literal["", "pkce_unannounced", "old_endpoints"]
 Credentials = Literal["", "accepted", "refused", "lacking", "not looked at"]
 Kind = Literal["modern", "legacy", "http_sse", "not_mcp", "unreachable", "blocked", "private", "denied"]
 LONGEST_FACT = 300
@@ -28,7 +29,7 @@ class Finding:
     """`text` is what was seen, in one sentence. `seen` is the evidence, a line each: a URL, a status, a field of a
     document; never a secret.
 
-    `suggestion` is a URL to try instead.
+    `suggestion` is a URL to try instead. `switch` is the one under Advanced that would help (see `visit.Known`).
     """
 
     step: Step
@@ -38,6 +39,7 @@ class Finding:
     next_step: str = ""
     seen: str = ""
     suggestion: str = ""
+    switch: Switch = ""
 
 
 Report = Callable[[Finding], None]

@@ -19,6 +19,7 @@ from webapp.upstream.findings import (
     Report,
     State,
     Step,
+    Switch,
     Verdict,
     Wanted,
 )
@@ -81,8 +82,9 @@ class Visit:
         next_step: str = "",
         seen: str = "",
         suggestion: str = "",
+        switch: Switch = "",
     ) -> None:
-        self.add(Finding(step, state, text, why, next_step, seen, suggestion))
+        self.add(Finding(step, state, text, why, next_step, seen, suggestion, switch))
 
     def verdict(self, kind: Kind, wanted: Wanted | None = None, *, offer: Allowance | None = None) -> Verdict:
         wanted = wanted or Wanted("unknown")
