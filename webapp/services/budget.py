@@ -27,6 +27,14 @@ class Budget:
     mode: Mode
 
     @property
+    def full_about(self) -> str:
+        return _about(self.full)
+
+    @property
+    def search_about(self) -> str:
+        return _about(self.search)
+
+    @property
     def searching(self) -> bool:
         return self.mode.searches(self.tools)
 
@@ -82,6 +90,11 @@ def _bytes(column: Any) -> Any:
 
 def _size(tools: list[dict[str, Any]]) -> int:
     return sum(len(strict.encoded(tool)) + 1 for tool in tools)
+
+
+def _about(tokens: int) -> str:
+    """Two digits of it: a finer figure would promise what the rule can't hold."""
+    return f"{round(tokens, 2 - len(str(tokens))):,}"
 
 
 def _tokens(size: int) -> int:
