@@ -13,8 +13,9 @@ from webapp.errors import InvalidInput, Stale
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import page
 from webapp.routes.tools import people, wanted
-from webapp.services import bulk
-from webapp.services.bulk import Selection, Wish
+from webapp.services import bulk, plans, wishes
+from webapp.services.bulk import Selection
+from webapp.services.wishes import Wish
 from webapp.store.models import BulkChange, BulkItem
 
 bp = Blueprint("bulk", __name__, url_prefix="/tools/bulk")
@@ -23,10 +24,17 @@ MOST_NAMED = 200
 LONGEST_ADDRESS = 6000
 
 
+@bp.app_template_global()
+def presets() -> list[Wish]:
+    return wishes.PRESETS
+
+
 @bp.get("")
 @allow("viewer")
 def index() -> ResponseReturnValue:
-    return page("tools/bulk_index.html", changes=[(one, _size(one)) for one in bulk.latest()], people=people())
+    return page(
+        "tools/bulk_index.html", changes=[(one, _size(one)) for one in bulk.latest()], people=people()
+    )
 
 
 @bp.get("/preview")
@@ -40,7 +48,7 @@ def preview() -> ResponseReturnValue:
 def change() -> ResponseReturnValue:
     """At once where it is few and loosens no write; else only with the digest of a preview."""
     form = request.form
-    wish, selection, seen = bulk.wish(form.get("to", "")), _selection(form), form.get("seen", "")
+    wish, selection, seen = wishes.named(form.get("to", "")), _selection(form), form.get("seen", "")
     if not seen and bulk.plan(selection, wish, current_user().role).needs_preview:
         return _to_preview(selection, wish)
     try:
@@ -71,7 +79,7 @@ def undo(bulk_id: str) -> ResponseReturnValue:
 
 
 def _preview(given: MultiDict[str, str], error: Stale | InvalidInput | None = None) -> ResponseReturnValue:
-    wish, selection = bulk.wish(given.get("to", "")), _selection(given)
+    wish, selection = wishes.named(given.get("to", "")), _selection(given)
     plan = bulk.plan(selection, wish, current_user().role)
     return page(
         "tools/bulk_preview.html",
@@ -79,7 +87,7 @@ def _preview(given: MultiDict[str, str], error: Stale | InvalidInput | None = No
         error=error,
         wish=wish,
         plan=plan,
-        nothing="" if plan.steps else bulk.nothing(plan),
+        nothing="" if plan.steps else plans.nothing(plan),
         fields=_fields(selection, wish),
         back=_list(selection),
         most_named=MOST_NAMED,

@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from peewee import Value, chunked
 
 from webapp.errors import InvalidInput, NotFound, Stale
-from webapp.services import audit, policies, tools
+from webapp.services import audit, plans, tools
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor, Row
-from webapp.services.policies import POLICIES, looser
+from webapp.services.plans import Plan, Step
+from webapp.services.policies import looser
 from webapp.services.tools import Candidate, Wanted
+from webapp.services.wishes import Wish
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import BulkChange, BulkItem, Tool
 
-MANY = 10
 MOST_CHOSEN = 5000
 ROWS_AT_ONCE = 500
 NAMES_IN_LOG = 100
-NOT_REVIEWED = "Its definition changed, and nobody has looked at it yet."
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What somebody wants for many tools at once. `what` stands after the tools: “set 12 tools to Disabled”."""
-
-    name: str
-    word: str
-    what: str
-    policy_for: Callable[[Candidate], str]
-    hint: str = ""
-
-
-def _always(policy: str) -> Callable[[Candidate], str]:
-    return lambda tool: policy
-
-
-def _seed(tool: Candidate) -> str:
-    return tool.seed_policy
-
-
-def _no_writes(tool: Candidate) -> str:
-    return tool.policy if tool.kind == "read" else "disabled"
-
-
-WISHES = {
-    wish.name: wish
-    for wish in (
-        *(Wish(name, word, f"to {word}", _always(name)) for name, word in policies.WORDS.items()),
-        Wish("seed", "Their seeds", "to their seeds", _seed),
-        Wish("careful", "Careful", "by the preset Careful", _always("approval"), "Every tool waits for approval."),
-        Wish("balanced", "Balanced", "by the preset Balanced", _seed, "Every tool goes back to its seed."),
-        Wish(
-            "read-only", "Read-only", "by the preset Read-only", _no_writes,
-            "What may write is disabled; reads stay as they are.",
-        ),
-        Wish("open", "Open", "by the preset Open", _always("auto"), "Every tool runs without asking."),
-    )
-}  # fmt: skip
-PRESETS = ("careful", "balanced", "read-only", "open")
 
 
 @dataclass(frozen=True)
@@ -79,87 +37,23 @@ class Selection:
         return tools.matching(self.wanted) if self.ids is None else tools.chosen(self.ids[:MOST_CHOSEN])
 
 
-@dataclass(frozen=True)
-class Step:
-    """One tool, from which policy to which. `why_not`: what keeps it from being done."""
-
-    tool: Candidate
-    after: str
-    why_not: str = ""
-
-    @property
-    def loosens(self) -> bool:
-        return looser(self.after, self.tool.policy)
-
-    @property
-    def loosens_write(self) -> bool:
-        return self.loosens and self.tool.kind != "read"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """`same` counts the tools that are as wished already."""
-
-    steps: list[Step]
-    left_out: list[Step] = field(default_factory=list)
-    same: int = 0
-
-    @property
-    def loosened_writes(self) -> list[Step]:
-        return [step for step in self.steps if step.loosens_write]
-
-    @property
-    def others(self) -> list[Step]:
-        return [step for step in self.steps if not step.loosens_write]
-
-    @property
-    def needs_preview(self) -> bool:
-        return len(self.steps) > MANY or bool(self.loosened_writes)
-
-    @property
-    def counts(self) -> list[tuple[str, str, int]]:
-        """(from, to, how many), the loosest targets first."""
-        counted = Counter((step.tool.policy, step.after) for step in self.steps)
-        ordered = sorted(counted, key=lambda pair: (POLICIES.index(pair[1]), POLICIES.index(pair[0])))
-        return [(before, after, counted[before, after]) for before, after in ordered]
-
-    @property
-    def digest(self) -> str:
-        """The same for the same plan: what a person saw is what is done."""
-        lines = [f"{s.tool.id} {s.tool.policy} {s.after} {s.tool.definition_digest}" for s in self.steps]
-        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]
-
-
-def wish(name: str) -> Wish:
-    if name not in WISHES:
-        raise InvalidInput("Choose the policy to set.", field="to")
-    return WISHES[name]
-
-
 def plan(selection: Selection, wish: Wish, role: str) -> Plan:
-    return _planned(((tool, wish.policy_for(tool)) for tool in selection.tools()), role)
+    return plans.draw(((tool, wish.policy_for(tool)) for tool in selection.tools()), role)
 
 
 def change(selection: Selection, wish: Wish, actor: Actor, *, seen: str = "") -> BulkChange:
     """Raises Stale where the plan is not the one with the digest `seen`, or was not seen and ought to be."""
     needs(actor, "technician")
     with writing():
-        planned = plan(selection, wish, actor.role)
-        if (seen or planned.needs_preview) and seen != planned.digest:
+        doing = plan(selection, wish, actor.role)
+        if (seen or doing.needs_preview) and seen != doing.digest:
             raise Stale(
                 "Some of these tools have changed since the preview was made.",
                 next_step="Look at what would be done now.",
             )
-        if not planned.steps:
-            raise InvalidInput("Nothing was changed.", why=nothing(planned), field="tool")
-        return _do(planned, _new(actor, wish.what, selection.wanted.integration), actor)
-
-
-def nothing(planned: Plan) -> str:
-    """Why a plan does nothing."""
-    if planned.left_out:
-        return planned.left_out[0].why_not
-    return "They have this policy already." if planned.same else "No tool was selected."
+        if not doing.steps:
+            raise InvalidInput("Nothing was changed.", why=plans.nothing(doing), field="tool")
+        return _do(doing, _new(actor, wish.what, selection.wanted.integration), actor)
 
 
 # --- looking back
@@ -206,7 +100,7 @@ def undoing(bulk: BulkChange, role: str) -> Undoing:
         else:
             why = why if tool else "It is gone: its server was disconnected."
             skipped.append(Skipped(item.catalogue_name, why, tool.policy if tool else ""))
-    planned = _planned(back, role)
+    planned = plans.draw(back, role)
     skipped += [Skipped(s.tool.catalogue_name, s.why_not, s.tool.policy) for s in planned.left_out]
     return Undoing(planned, skipped)
 
@@ -238,27 +132,6 @@ def _why_not_back(item: Any, tool: Candidate, bulk: BulkChange, undone_by: set[s
 
 
 # --- doing it
-
-
-def _planned(pairs: Iterable[tuple[Candidate, str]], role: str) -> Plan:
-    steps: list[Step] = []
-    left_out: list[Step] = []
-    same = 0
-    for tool, after in pairs:
-        if after == tool.policy:
-            same += 1
-        elif why := _hindrance(tool, after, role):
-            left_out.append(Step(tool, after, why))
-        else:
-            steps.append(Step(tool, after))
-    return Plan(steps, left_out, same)
-
-
-def _hindrance(tool: Candidate, after: str, role: str) -> str:
-    """Nobody looks at each tool of many: one whose definition changed only gets stricter this way."""
-    if tool.changed and looser(after, tool.policy):
-        return NOT_REVIEWED
-    return policies.hindrance(tool.kind, after, role)
 
 
 def _new(actor: Actor, what: str, integration: str, undoes: BulkChange | None = None) -> BulkChange:
