@@ -36,13 +36,13 @@ def fill(rows: int) -> None:
     """As upkeep would find it: nothing counted ahead."""
     chance, newest = random.Random(4), now()
     with database.connection_context():
-        accounts.create_user("ann@example.com", "Ann", PASSWORD, "admin", COMMAND)
         for start in range(0, rows, GROUP):
             with writing():
                 audit.append(
                     _row(chance, newest - timedelta(days=DAYS) * (1 - number / rows), number)
                     for number in range(start, min(rows, start + GROUP))
                 )
+        accounts.create_user("ann@example.com", "Ann", PASSWORD, "admin", COMMAND)
 
 
 def _row(chance: random.Random, at: Any, number: int) -> Row:

@@ -95,6 +95,13 @@ def test_one_segment_after_another_in_whatever_bites(data: Path, monkeypatch: py
     assert audit.verify().sealed == 10
 
 
+def test_a_row_of_a_wrong_clock_holds_nothing_back_and_loses_nothing(data: Path) -> None:
+    write(90, -4000, 80, 10, 9000, 5)  # once ten years ahead, once long behind
+    keep(60)
+    assert ids()[:3] == [4, 5, 6]
+    assert audit.verify().intact
+
+
 def test_a_stop_between_seal_and_removal_is_made_good_the_next_time(data: Path) -> None:
     write(90, 80, 10)
     assert segments.seal_before(now() - timedelta(days=60), COMMAND, None)

@@ -6,7 +6,7 @@ import gzip
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from peewee import fn
@@ -15,6 +15,7 @@ from webapp.errors import Refused
 from webapp.services import audit, export
 from webapp.services.audit import Actor, Sealed
 from webapp.store.database import writing
+from webapp.store.fields import now
 from webapp.store.models import Entry, Segment, Tally, database
 
 MOST_ROWS = 50_000  # of one segment
@@ -64,9 +65,11 @@ def file_name(first_id: int, last_id: int) -> str:
 
 
 def _last_before(end: Sealed, moment: datetime) -> int | None:
-    """Up to the first row that is young enough to stay: none is skipped, though some lie out of order."""
-    sql = 'SELECT "id" FROM "entry" WHERE "id" > ? AND +"at" >= ? ORDER BY "id" LIMIT 1'
-    young = database.execute_sql(sql, (end.last_id, str(Entry.at.db_value(moment)))).fetchone()
+    """Up to the first row that is young enough to stay: none is skipped, though some lie out of order. What claims
+    to be of the future was written under a wrong clock, and holds nothing back."""
+    sql = 'SELECT "id" FROM "entry" WHERE "id" > ? AND +"at" BETWEEN ? AND ? ORDER BY "id" LIMIT 1'
+    span = [str(Entry.at.db_value(one)) for one in (moment, now() + timedelta(hours=1))]
+    young = database.execute_sql(sql, (end.last_id, *span)).fetchone()
     if young is None:
         return None  # nothing is young: the last row of the log never goes
     oldest = Entry.select(fn.MIN(Entry.id)).where(Entry.id > end.last_id).scalar()
