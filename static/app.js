@@ -126,12 +126,13 @@ document.addEventListener("htmx:after:swap", picked);
 // The inbox is polled. While the pointer or the focus is in it, a card that somebody else has decided keeps its
 // height, so that nothing moves under the pointer.
 let heights = [];
+const tall = (card) => card.getBoundingClientRect().height;
 const ofInbox = (event) => event.detail.ctx?.target?.id === "inbox";
 
 document.addEventListener("htmx:before:swap", (event) => {
   if (ofInbox(event)) {
     const held = document.querySelector("#inbox:hover, #inbox:focus-within");
-    heights = held ? [...held.querySelectorAll(":scope > article")].map((card) => [card.id, card.offsetHeight]) : [];
+    heights = held ? [...held.querySelectorAll(":scope > article")].map((card) => [card.id, tall(card)]) : [];
   }
 });
 document.addEventListener("htmx:after:swap", (event) => {
@@ -141,7 +142,7 @@ document.addEventListener("htmx:after:swap", (event) => {
     }
     for (const [id, height] of heights) {
       const card = document.getElementById(id);
-      if (card && card.offsetHeight < height) {
+      if (card && tall(card) < height) {
         card.style.minHeight = `${height}px`;
       }
     }
