@@ -30,6 +30,8 @@ PAGES = {
     "tool": "/tools/mcp:desk:delete_ticket",
     "tool-try": "/tools/mcp:desk:create_ticket/try",
     "tool-changed": "/tools/mcp:desk:search_tickets",
+    "bulk-preview": "/tools/bulk/preview?to=open&which=all&integration=desk&from=server",
+    "bulk-changes": "/tools/bulk",
     "activity": "/activity",
     "activity-entry": "/activity/{entry}",
     "activity-filtered": "/activity?kind=call&outcome=error&agent=Claude+for+the+helpdesk&since=2026-01-01",
