@@ -173,9 +173,7 @@ async def _discover(integration: Integration) -> SignInService:
     async with egress.http(total_seconds=LOOK_SECONDS) as http:
         challenge = await challenge_of(integration.url, http, version=integration.protocol)
         discovery = Discovery(egress, http, preferred=_issuer_so_far(integration))
-        service = await discovery.sign_in_service(integration.url, challenge)
-        if service is None and dialect.old_endpoints:
-            service = discovery.usual_endpoints(integration.url, challenge)
+        service = await discovery.sign_in_service(integration.url, challenge, guess=dialect.old_endpoints)
     if service is None:
         raise BadReply(
             "The server publishes nothing about a sign-in in the browser (OAuth).",
