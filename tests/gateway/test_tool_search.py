@@ -15,7 +15,7 @@ from tests.gateway.test_calls import done
 from tests.house import House, text_of, token_in
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import Answer, Ask, modern, result
-from webapp.store.models import Agent
+from webapp.store.models import Agent, Integration
 
 AGENTS = "/settings/agents"
 SEARCH, CALL, AWAIT = "gatehouse__search_tools", "gatehouse__call_tool", "gatehouse__await_approval"
@@ -183,6 +183,8 @@ def test_a_new_tool_is_found_at_once(house: House, seeker: str) -> None:
         servers.put(modern((tool("get_zebra"),)))
         house.run("add-server", servers.url(), "--name", "zoo", "--allow-private")
         assert found(house, seeker, "zebra") == ["zoo__get_zebra"]
+        title = house.do(lambda: str(Integration.get(Integration.name == "zoo").title))
+        assert title != "zoo" and found(house, seeker, title)[0] == "zoo__get_zebra"
         servers.put(modern((tool("get_giraffe"),)))
         house.run("sync", "zoo")
         assert found(house, seeker, "giraffe") == ["zoo__get_giraffe"] and found(house, seeker, "zebra") == []

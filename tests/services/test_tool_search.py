@@ -12,7 +12,9 @@ from webapp.services.wording import SYNONYMS, stem
 
 DESK = [
     Described("create_ticket", "halopsa", description="Create a new ticket."),
-    Described("get_ticket", "halopsa", description="Get one ticket with its notes."),
+    Described(
+        "get_ticket", "halopsa", description="Get one ticket with its notes.", wire_name="h__get_ticket"
+    ),
     Described("delete_ticket", "halopsa", description="Delete a ticket for ever."),
     Described("list_clients", "halopsa", description="List the clients."),
     Described("sendMail", "m365", title="Send a mail", description="Sends a message to somebody."),
@@ -34,7 +36,7 @@ def best(query: str, tools: list[Described] = DESK, limit: int = 3) -> list[str]
     ("all customers", "list_clients"), ("which companies are there", "list_clients"),
     ("email a contact", "sendMail"), ("execute something on this computer", "run"),
     ("wakeonlan", "manage"), ("the password in IT Glue", "search_passwords"),
-    ("get_ticket", "get_ticket"), ("halopsa__get_ticket", "get_ticket"), ("GET_TICKET", "get_ticket"),
+    ("get_ticket", "get_ticket"), ("H__get_ticket", "get_ticket"), ("GET_TICKET", "get_ticket"),
     ("creating tickets", "create_ticket"), ("halo clients", "list_clients"),
 ])  # fmt: skip
 def test_the_tool_for_it_comes_first(query: str, wanted: str) -> None:

@@ -23,6 +23,7 @@ class Source:
     kind: str
     name: str
     changed: str
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _sources() -> Iterable[Source]:
     )
     for row in rows:
         changed = f"{row.url} {row.protocol} {row.allowances} {row.changed}"
-        yield Source(row.id, row.kind, row.name, changed)
+        yield Source(row.id, row.kind, row.name, changed, row.title)
 
 
 def _tools(sources: dict[int, Source]) -> Iterable[CatalogueTool]:

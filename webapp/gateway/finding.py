@@ -21,7 +21,7 @@ class Finder:
 
     def __init__(self) -> None:
         self._generation = -1
-        self._tools: list[tuple[str, str]] = []
+        self._tools: list[tuple[str, str, str]] = []
         self._index = Index([])
         self._making = asyncio.Lock()
 
@@ -46,7 +46,9 @@ class Finder:
     async def _current(self, catalogue: Catalogue) -> Index:
         async with self._making:
             if catalogue.generation != self._generation:
-                tools = [(tool.wire_name, tool.definition_digest) for tool in catalogue.tools]
+                tools = [
+                    (tool.wire_name, tool.source.title, tool.definition_digest) for tool in catalogue.tools
+                ]
                 if tools != self._tools:
                     self._index = await asyncio.to_thread(_index, catalogue)
                     self._tools = tools
@@ -55,7 +57,10 @@ class Finder:
 
 
 def _index(catalogue: Catalogue) -> Index:
-    return Index([described(tool.name, tool.source.name, tool.definition) for tool in catalogue.tools])
+    return Index([
+        described(tool.name, f"{tool.source.name} {tool.source.title}", tool.definition, tool.wire_name)
+        for tool in catalogue.tools
+    ])  # fmt: skip
 
 
 def _answer(found: list[CatalogueTool], server: str) -> dict[str, Any]:

@@ -35,21 +35,22 @@ SENTENCE = re.compile(r"(?<=[.!?:])\s|\n")
 
 @dataclass(frozen=True)
 class Described:
-    """What there is to go by. `parameters`: their names and the values they offer."""
+    """What there is to go by. `server`: all it is called; `parameters`: their names and the values they offer."""
 
     name: str
     server: str
     title: str = ""
     description: str = ""
     parameters: Sequence[str] = ()
+    wire_name: str = ""
 
 
-def described(name: str, server: str, definition: dict[str, Any]) -> Described:
+def described(name: str, server: str, definition: dict[str, Any], wire_name: str = "") -> Described:
     annotations = definition.get("annotations")
     hint = annotations.get("title") if isinstance(annotations, dict) else None
     title = definition.get("title") or hint or ""
     return Described(name, server, str(title), str(definition.get("description") or ""),
-                     tuple(islice(_parameters(definition.get("inputSchema")), MOST_PARAMETERS)))  # fmt: skip
+                     tuple(islice(_parameters(definition.get("inputSchema")), MOST_PARAMETERS)), wire_name)  # fmt: skip
 
 
 def _parameters(schema: object) -> Iterable[str]:
@@ -110,7 +111,7 @@ class Index:
         usual = {
             part: max(1.0, sum(len(one[part]) for one in parts) / max(1, len(parts))) for part in WEIGHTS
         }
-        self._names = [{tool.name.lower(), f"{tool.server}__{tool.name}".lower()} for tool in tools]
+        self._names = [{tool.name.lower(), tool.wire_name.lower()} for tool in tools]
         self._changes = [CHANGES.intersection(one["name"]) for one in parts]
         self._found_in: dict[str, list[tuple[int, float]]] = {}
         for number, one in enumerate(parts):
