@@ -199,8 +199,7 @@ def test_one_tool_shows_its_definition_and_its_history(admin: Visitor, connect: 
     html = admin.get("/tools/mcp:desk:get_ticket")
     text = text_of(html)
     assert "desk__get_ticket" in text
-    assert "auto → approval" in text
-    assert "command line" in text
+    assert "command line set mcp:desk:get_ticket to Approval needed" in text
     admin.get("/tools/mcp:desk:nothing", status=404)
 
 

@@ -133,7 +133,8 @@ def show(catalogue_name: str) -> ResponseReturnValue:
         output_schema=pretty(tool.definition.get("outputSchema")),
         annotations=pretty(tool.definition.get("annotations")),
         change=_details(tools.last_change(tool)) if tool.changed_at else None,
-        history=[(entry, _details(entry)) for entry in tools.history(tool)],
+        changes=tools.changes(tool),
+        calls=tools.calls(tool),
     )
 
 

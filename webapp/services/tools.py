@@ -25,6 +25,8 @@ ROWS_AT_ONCE = 500
 # A list shows none of them, and a page of 100 would carry 200 KB of schemas out of the database.
 LEAN = [column for column in Tool._meta.sorted_fields if column is not Tool.definition]
 LEAN += [Integration.id, Integration.kind, Integration.name, Integration.title, Integration.finished_at]
+# In these very words, or the partial index doesn't serve and 100,000 calls of a tool are walked past.
+CHANGES = SQL("\"kind\" = 'change'")
 
 
 @dataclass(frozen=True)
@@ -152,21 +154,24 @@ def by_catalogue_name(name: str) -> Tool:
     return _one(Tool.catalogue_name == name)
 
 
-def history(tool: Tool, limit: int = 50) -> list[Entry]:
-    return list(
-        Entry.select().where(Entry.tool == tool.catalogue_name).order_by(Entry.id.desc()).limit(limit)
-    )
+def calls(tool: Tool, limit: int = 10) -> list[Entry]:
+    """Its newest calls in the log."""
+    return list(_log(tool).where(Entry.kind == "call").limit(limit))
+
+
+def changes(tool: Tool, limit: int = 50) -> list[Entry]:
+    """What was done to it, newest first: the history of its policy and its definition."""
+    return list(_log(tool).where(CHANGES).limit(limit))
 
 
 def last_change(tool: Tool) -> Entry | None:
     """The log row of the last change of its definition, with what changed."""
-    found: Entry | None = (
-        Entry.select()
-        .where(Entry.tool == tool.catalogue_name, Entry.action == "tool.changed")
-        .order_by(Entry.id.desc())
-        .first()
-    )
+    found: Entry | None = _log(tool).where(CHANGES, Entry.action == "tool.changed").first()
     return found
+
+
+def _log(tool: Tool) -> ModelSelect:
+    return Entry.select().where(Entry.tool == tool.catalogue_name).order_by(Entry.id.desc())
 
 
 def is_new(tool: Tool) -> bool:

@@ -519,6 +519,9 @@ class Entry(Table):
 Entry.add_index(Entry.index(Entry.outcome, Entry.id, where=SQL("\"outcome\" <> 'ok'"), name="entry_odd"))
 Entry.add_index(Entry.index(Entry.approval, where=SQL("\"approval\" <> ''"), name="entry_approval"))
 Entry.add_index(Entry.index(Entry.id, where=SQL("\"kind\" = 'change'"), name="entry_changes"))
+Entry.add_index(
+    Entry.index(Entry.tool, Entry.id, where=SQL("\"kind\" = 'change'"), name="entry_tool_changes")
+)
 
 
 class Tally(Table):
