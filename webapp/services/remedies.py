@@ -50,17 +50,23 @@ def fitting(
         ways.append("reconnect")
     elif kind not in ("", "none", "oauth") and set(problems) & {"sign_in", "token"}:
         ways.append("replace")
-    ways += [_OF_SWITCHES[finding.switch] for finding in found if finding.switch]
+    ways += _switches(found, "problem")
     ways += [way for step in steps for way in _FITTING[step]]
     if kind == "oauth" and "token" in _steps(found, "note"):
         ways.append("advanced")
-    return _told_apart(ways, draft=draft)
+    ways += _switches(found, "note") + _switches(found, "info")
+    in_browser = any(finding.step == "return_address" for finding in found)
+    return _told_apart(ways, draft=draft, in_browser=in_browser)
 
 
-def _told_apart(ways: list[Way], *, draft: bool) -> tuple[Way, ...]:
+def _switches(findings: list[Finding], state: State) -> list[Way]:
+    return [_OF_SWITCHES[finding.switch] for finding in findings if finding.switch and finding.state == state]
+
+
+def _told_apart(ways: list[Way], *, draft: bool, in_browser: bool) -> tuple[Way, ...]:
     """Each once; none that means the same as another, or can't be gone here."""
     left_out = {"elsewhere" if draft else "address"}
-    if "reconnect" in ways:
+    if "reconnect" in ways or not in_browser:
         left_out.add("sign_in")
     if "replace" in ways:
         left_out |= {"token", "header"}
