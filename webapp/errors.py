@@ -71,9 +71,13 @@ class UpstreamError(Refused):
 
 
 class EgressDenied(UpstreamError):
-    """`kind`: `private` (an admin may allow it for one server), `never`, `scheme`, `port` or `url`."""
+    """`kind`: `private` (an admin may allow it for one server), `never`, `scheme`, `port` or `url`.
+
+    `cleartext`: the address began with http://, which an admin would have to allow as well.
+    """
 
     for_agent = "The server behind this tool can't be reached."
+    cleartext = False
 
     def __init__(
         self, what: str, *, kind: str, host: str = "", port: int = 0, address: str = "", next_step: str = ""

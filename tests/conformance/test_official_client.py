@@ -14,7 +14,10 @@ from tests.conformance.suite import passed, required, suite
 ROOT = Path(__file__).parents[2]
 OLD = ["auth/2025-03-26-oauth-metadata-backcompat", "auth/2025-03-26-oauth-endpoint-fallback"]
 # Beside what is required, and so without a say in the suite's exit code: we want these anyway.
-WANTED = {"2025-11-25": {"json-schema-2020-12-preservation"}, "2026-07-28": {"json-schema-2020-12-preservation"}}
+WANTED = {
+    "2025-11-25": {"json-schema-2020-12-preservation"},
+    "2026-07-28": {"json-schema-2020-12-preservation"},
+}
 # Some scenarios wait for a client that gives up only after three sign-ins.
 SCENARIO_MILLISECONDS = "120000"
 

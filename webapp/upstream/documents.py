@@ -189,7 +189,7 @@ async def _own_service(visit: Visit, error: UpstreamError) -> Allowance | None:
     if not isinstance(error, EgressDenied) or not visit.egress.has_exceptions:
         return None
     if error.kind != "scheme":
-        return private_offer(error, cleartext=False)
+        return private_offer(error, cleartext=error.cleartext)
     try:
         await visit.egress.addresses(error.host, error.port, visit.seconds)
     except EgressDenied as refused:

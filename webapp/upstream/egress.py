@@ -76,7 +76,11 @@ class Egress:
         host, literal = parse_host(parsed.raw_host.decode("ascii"))
         port = DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
         if literal:
-            self._judge(host, port, [literal])
+            try:
+                self._judge(host, port, [literal])
+            except EgressDenied as denied:
+                denied.cleartext = parsed.scheme == "http"
+                raise
         if parsed.scheme == "http" and (host, port) not in self._cleartext:
             raise EgressDenied(
                 f"The address of {host} begins with http://: what is sent there can be read on the way.",
