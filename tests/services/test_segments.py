@@ -194,6 +194,14 @@ def test_one_worker_a_day_looks(data: Path) -> None:
     assert not retention.take()
 
 
+def test_of_two_workers_that_look_at_once_one_goes_on(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert retention.take()
+    due = (now() - timedelta(seconds=1)).isoformat()
+    State.update(value=due).where(State.key == "retention_due").execute()
+    monkeypatch.setattr(retention, "state", lambda *asked: due)  # both have read the same
+    assert [retention.take(), retention.take()] == [True, False]
+
+
 def test_counted_figures_go_with_their_rows(data: Path) -> None:
     from webapp.services import tallying
 

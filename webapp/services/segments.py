@@ -18,7 +18,7 @@ from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Entry, Segment, Tally, database
 
-MOST_ROWS = 50_000  # of one segment
+MOST_ROWS = 20_000  # of one segment: some seconds of work, which a worker that stops waits for
 # In small bites, with a breath between them: calls go on meanwhile.
 BITE = 500
 BREATH = 0.01  # seconds
