@@ -333,13 +333,16 @@ def test_nothing_a_server_says_becomes_markup(admin: Visitor, connect: Connect) 
     ]  # fmt: skip
     htmls = [admin.get(path) for path in pages]
     htmls.append(admin.get(f"/tools/{stored.catalogue_name}".replace("?", "%3F").replace("#", "%23")))
+    folded = admin.browser.get(f"/tools/{stored.id}/definition", headers={"HX-Request": "true"})
+    htmls.append(folded.text)
     for html in htmls:
         assert "<script>alert" not in html
         assert "<img src=x" not in html
         assert "\u202e" not in html
         assert "\u200b" not in html
         assert ">49" not in html
-    assert "⟨U+202E⟩" in htmls[1]
+    assert "⟨U+202E⟩" in htmls[-1]
+    assert "Hidden characters" in htmls[1]
     assert connections.of(desk)
 
 
