@@ -53,6 +53,7 @@ PAGES = {
     "agent-revoke": "/settings/agents/1/revoke",
     "people": "/settings/people",
     "person": "/settings/people/2",
+    "notices": "/settings/notices",
     "general": "/settings/general",
     "account": "/account",
     "not-found": "/nothing-here",
