@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser import checkups
 from tests.browser.scene import FIRST_PAGES, PAGES, first_day, scene
 from tests.browser.visitor import LOOKS, launch, visiting
 from tests.house import PASSWORD, ROOT
@@ -33,6 +34,9 @@ def main(wanted: list[str]) -> None:
             photograph(
                 browser, house.url, [(name, path.format(**values)) for name, path in chosen(PAGES, wanted)]
             )
+        if pages := chosen(checkups.PAGES, wanted):
+            with checkups.checkups(Path(data) / "checkups") as house:
+                photograph(browser, house.url, pages)
         browser.close()
     print(f"The pictures are in {FOLDER.relative_to(ROOT)}.")
 

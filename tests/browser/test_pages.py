@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.browser import checkups
 from tests.browser.scene import PAGES, scene
 from tests.browser.visitor import Visitor
 from tests.house import House
@@ -29,6 +30,28 @@ def test_every_page_is_accessible_and_fits(
     visitor.sign_in()
     for name, path in PAGES.items():
         visitor.go(path.format(**values))
+        problems[name] = visitor.violations()
+        if visitor.scrolls_sideways():
+            problems[name].append("scrolls sideways")
+    lines = [f"{name}: {problem}" for name, found in problems.items() for problem in found]
+    assert not lines, "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with checkups.checkups(tmp_path_factory.mktemp("checkups") / "data") as made:
+        yield made
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
+def test_every_check_is_accessible_and_fits(checked: House, visit: Callable[..., Visitor], look: str) -> None:
+    visitor = visit(checked.url, look)
+    visitor.sign_in()
+    problems: dict[str, list[str]] = {}
+    for name, path in checkups.PAGES.items():
+        page = visitor.go(path)
+        for folded in page.locator("main details").all():
+            folded.locator("summary").click()
         problems[name] = visitor.violations()
         if visitor.scrolls_sideways():
             problems[name].append("scrolls sideways")

@@ -33,7 +33,7 @@ from tests.routes.settings_house import (  # noqa: F401
 from tests.routes.visitors import Visitor, opened, plain, text_of
 from tests.services.farm import Farm
 from tests.signing_in import answer_of, connected
-from tests.upstream.zoo import always, as_json, guarded, modern, page
+from tests.upstream.zoo import Answer, Ask, always, as_json, error, guarded, modern, page
 from webapp.practice import create_app as practice_app
 from webapp.services import checks, connections, integrations, sync
 from webapp.services.audit import COMMAND
@@ -166,7 +166,8 @@ def test_each_fault_of_a_sign_in_has_its_line_its_evidence_and_a_way_out(admin: 
         assert piece in said
     for piece in fault.seen:
         assert piece in said and piece in report(html)
-    assert any(way.endswith(fault.way) for way in ways(html)), ways(html)
+    assert f'{fault.way}">' in html
+    assert ways(html)
     assert fault.said in report(html)
     assert "Try again" in html
 
@@ -182,8 +183,8 @@ def test_no_way_out_is_a_dead_end(admin: Visitor, name: str) -> None:
             there = admin.get(address)
             assert "<form" in there
             assert not place or f'id="{place}"' in there
-        assert "Bearer token" in text_of(admin.get(f"{NOTES}/setup/sign-in?way=bearer"))
-        assert f"{NOTES}/setup/sign-in?way=bearer" in found
+        token = f"{NOTES}/setup/sign-in?way=bearer"
+        assert f'href="{token}"' in html and "Bearer token" in text_of(admin.get(token))
 
 
 def test_the_switch_for_old_servers_is_a_way_that_leads_to_the_end(admin: Visitor) -> None:
@@ -295,8 +296,17 @@ def test_a_return_address_that_cannot_work_is_explained_before_the_jump(
         assert "Problem" in line(html, "return_address")
         assert said in line(html, "return_address") and next_step in line(html, "return_address")
         assert f"redirect_uri: {public_url}/oauth/callback" in report(html)
-        assert "Continue: sign in" in html and f"{NOTES}/setup/sign-in?way=oauth" in ways(html)
+        assert "Continue: sign in" in html and f"{NOTES}/setup/sign-in?way=bearer" in ways(html)
         assert not service.asked("/authorize") and not service.asked("/register")
+
+
+def test_a_return_address_that_changed_since_registering_is_told(admin: Visitor, service: Service) -> None:
+    """Signed in by 127.0.0.1, looked at by localhost."""
+    in_use(service)
+    said = line(looked_again(admin), "registration")
+    assert "Gatehouse is known at 127.0.0.1, as it registered itself" in said
+    assert "The next sign-in registers Gatehouse anew" in said
+    assert "return address today: http://localhost/oauth/callback" in said
 
 
 def test_localhost_will_do(admin: Visitor) -> None:
@@ -499,13 +509,14 @@ def test_a_password_that_is_repeated_is_cut_out(admin: Visitor, connect: Connect
     connect("notes")
     row = ("Authorization", "Basic {secret}", "cGF0OnMzY3JldC1wYXNzd29yZA==")
     connections.save_headers(integrations.find("notes"), "header", [row], COMMAND)
-    servers.put(
-        always(
-            as_json({"jsonrpc": "2.0", "id": 1, "error": {"code": -32600, "message": "no s3cret-password"}})
-        ),
-        "/notes",
-    )
+
+    async def repeating(ask: Ask) -> Answer:
+        said = f"{ask.headers.get('authorization')} is pat with s3cret-password"
+        return error(ask, -32001, said)
+
+    servers.put(repeating, "/notes")
     html = looked_again(admin)
+    assert "would not begin: ••• is pat with •••" in line(html, "protocol")
     assert "s3cret-password" not in html and "cGF0OnMzY3JldC1wYXNzd29yZA" not in html
 
 

@@ -58,6 +58,16 @@ class Progress:
         return reports.lines(self.findings)
 
     @property
+    def ahead(self) -> list[str]:
+        """The steps that this check has yet to come to."""
+        known = [index for index, line in enumerate(self.lines) if line.findings]
+        return (
+            [line.step for line in self.lines[max(known, default=-1) + 1 :]]
+            if self.state == "running"
+            else []
+        )
+
+    @property
     def no_way_in(self) -> bool:
         """The server asks for a sign-in in the browser, but what it publishes stops it."""
         stopped = any(one.state == "problem" and one.step in PUBLISHED for one in self.findings)

@@ -58,6 +58,10 @@ def _registration(integration: Integration, service: dict[str, Any], back: str) 
         yield Finding("registration", "ok", text, seen=fact("client_id", address))
     elif (registered := _registered(integration, service["issuer"], back)) is not None:
         yield _by_itself(registered)
+    elif (used := _used(integration, service["issuer"])) is not None:
+        yield _by_itself(used)
+        again = "The next sign-in registers Gatehouse anew, as its return address is another one by now."
+        yield Finding("registration", "info", again, seen=fact("return address today", back))
     elif service["dcr"] or dialect.old_endpoints:
         text = "Gatehouse registers itself there at the first sign-in; nothing to prepare."
         yield Finding("registration", "ok", text, _why_no_document(service))
@@ -94,6 +98,17 @@ def _in_use(integration: Integration) -> Iterator[Finding]:
     grant = _grant(integration)
     if grant is not None and grant.client is not None:
         yield _by_itself(grant.client)
+
+
+def _used(integration: Integration, issuer: str) -> OAuthClient | None:
+    """The registration that the sign-in of today holds on to."""
+    grant = _grant(integration)
+    client: OAuthClient | None = grant.client if grant is not None else None
+    return (
+        client
+        if client is not None and client.kind == "dcr" and issuers_match(client.issuer, issuer)
+        else None
+    )
 
 
 def _registered(integration: Integration, issuer: str, back: str) -> OAuthClient | None:

@@ -52,7 +52,7 @@ def fitting(
         ways.append("replace")
     ways += _switches(found, "problem")
     ways += [way for step in steps for way in _FITTING[step]]
-    if kind == "oauth" and "token" in _steps(found, "note"):
+    if kind == "oauth" and not problems and "token" in _steps(found, "note"):
         ways.append("advanced")
     ways += _switches(found, "note") + _switches(found, "info")
     in_browser = any(finding.step == "return_address" for finding in found)
@@ -68,6 +68,8 @@ def _told_apart(ways: list[Way], *, draft: bool, in_browser: bool) -> tuple[Way,
     left_out = {"elsewhere" if draft else "address"}
     if "reconnect" in ways or not in_browser:
         left_out.add("sign_in")
+    if "reconnect" in ways:
+        left_out.add("header")
     if "replace" in ways:
         left_out |= {"token", "header"}
     return tuple(way for way in dict.fromkeys(ways) if way not in left_out)[:MOST]
