@@ -73,6 +73,8 @@ class Catalogue:
         default_factory=dict
     )  # (server name, own tool name)
 
+    lists: dict[Any, bytes] = field(default_factory=dict)  # answers to tools/list, see listing
+
     def agent(self, key: str) -> KnownAgent | None:
         """Whose key this is, if it is whole, known and neither revoked nor expired."""
         known = self.agents.get(hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest())

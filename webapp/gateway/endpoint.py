@@ -23,8 +23,8 @@ from config import Config
 from webapp.errors import RpcError
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
-from webapp.gateway.protocol import META, SERVER_INFO, Protocol, Request
-from webapp.gateway.stream import AgentGone, EventStream, Send, send_body
+from webapp.gateway.protocol import Protocol, Request
+from webapp.gateway.stream import AgentGone, EventStream, Reply, Send, send_body
 from webapp.services import agents
 from webapp.upstream import strict
 from webapp.upstream.envelope import HANDSHAKE, MODERN
@@ -33,7 +33,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 HEADER_MISMATCH = -32020
-SERVER_INFO_META = META + "serverInfo"
 NO_HEADER_VERSION = "2025-03-26"  # what a handshake client without the header speaks (2025-06-18, transports)
 # Perhaps a surrogate without its other half: no text, so neither a log nor a page could hold it.
 HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -120,7 +119,7 @@ class Endpoint:
         if request.answer:
             await self._calls.delivered(request.answer)
 
-    async def _rpc(self, request: Request, id: object) -> tuple[int, dict[str, Any]]:
+    async def _rpc(self, request: Request, id: object) -> Reply:
         try:
             result = await self._protocol.result(request)
         except RpcError as error:
@@ -133,7 +132,9 @@ class Endpoint:
                 "message": "Gatehouse could not answer this. Its log says why.",
             }
             return 200, {"jsonrpc": "2.0", "id": id, "error": error_body}
-        return 200, {"jsonrpc": "2.0", "id": id, "result": _dressed(result, request.modern)}
+        if isinstance(result, bytes):
+            return 200, b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (strict.encoded(id), result)
+        return 200, {"jsonrpc": "2.0", "id": id, "result": result}
 
     def _check_origin(self, headers: dict[str, str]) -> None:
         """DNS rebinding: a page in somebody's browser must not speak to us under another name."""
@@ -224,17 +225,6 @@ def _check_envelope(
     if isinstance(verdict, InboundLadderRejection):
         status = ERROR_CODE_HTTP_STATUS.get(verdict.code, 400)
         raise Refusal(status, verdict.code, verdict.message, id=message["id"], data=verdict.data)
-
-
-def _dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
-    """The result in the envelope of the agent's era. The server's own envelope ends here; the rest is untouched."""
-    theirs = result.get("_meta")
-    given = theirs if isinstance(theirs, dict) else {}
-    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META}
-    if modern:
-        return {"resultType": "complete"} | result | {"_meta": meta | {SERVER_INFO_META: SERVER_INFO}}
-    plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
-    return plain | {"_meta": meta} if meta else plain
 
 
 def _place(origin: str) -> str:

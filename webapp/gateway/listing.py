@@ -5,14 +5,37 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from webapp.errors import RpcError
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.services import own_tools
+from webapp.upstream.strict import encoded
+
+Dress = Callable[[dict[str, Any]], dict[str, Any]]
 
 PAGE = 1000
+# Different lists kept ready: agents with the same limits and mode share theirs.
+MOST_KEPT = 100
 UNKNOWN_CURSOR = RpcError({"code": -32602, "message": "Unknown cursor"})
+
+
+def listed_bytes(
+    catalogue: Catalogue, agent: KnownAgent, server: str, cursor: object, dress: Dress, era: str
+) -> bytes:
+    """The whole result as JSON. First pages are made once for all who may call the same, as long as the catalogue
+    holds; cursors could be without number."""
+    if cursor is not None:
+        return encoded(dress(listed(catalogue, agent, server, cursor)))
+    key = (agent.sources, agent.mode, server, era)
+    kept = catalogue.lists.get(key)
+    if kept is None:
+        kept = encoded(dress(listed(catalogue, agent, server, None)))
+        if len(catalogue.lists) >= MOST_KEPT:
+            catalogue.lists.clear()
+        catalogue.lists[key] = kept
+    return kept
 
 
 def listed(catalogue: Catalogue, agent: KnownAgent, server: str, cursor: object) -> dict[str, Any]:

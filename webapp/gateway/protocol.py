@@ -12,7 +12,7 @@ from webapp.gateway.calls import Answer, Call, Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
 from webapp.gateway.lines import Progress
-from webapp.gateway.listing import listed
+from webapp.gateway.listing import listed_bytes
 from webapp.services import own_tools
 from webapp.services.audit import Actor
 from webapp.upstream.envelope import HANDSHAKE, MODERN
@@ -21,7 +21,8 @@ META = "io.modelcontextprotocol/"
 SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
 ANOTHER_ROUND = ("inputResponses", "requestState")
-LIST_TTL_MS = 5000
+LIST_HINTS = {"ttlMs": 5000, "cacheScope": "private"}
+SERVER_INFO_META = META + "serverInfo"
 INSTRUCTIONS = (
     "Tools of several servers, named <server>__<tool>. Some calls wait for a person's approval: the answer then "
     "says so and how to wait. Nothing has run before that. Where there is gatehouse__search_tools, find tools with it."
@@ -64,8 +65,14 @@ class Protocol:
         self._calls = calls
         self._finder = Finder()
 
-    async def result(self, request: Request) -> dict[str, Any]:
-        """Raises RpcError for everything that is a JSON-RPC error rather than a tool's result."""
+    async def result(self, request: Request) -> dict[str, Any] | bytes:
+        """In the envelope of the agent's era; bytes are JSON already. Raises RpcError for everything that is a
+        JSON-RPC error rather than a tool's result."""
+        if request.method == "tools/list":
+            return _list(request)
+        return dressed(await self._plain(request), request.modern)
+
+    async def _plain(self, request: Request) -> dict[str, Any]:
         match request.method:
             case "initialize" if not request.modern:
                 return _initialize(request)
@@ -73,8 +80,6 @@ class Protocol:
                 return {}
             case "server/discover" if request.modern:
                 return _discover()
-            case "tools/list":
-                return _list(request)
             case "tools/call":
                 return await self._call(request)
         raise error(METHOD_NOT_FOUND, f"Method not found: {request.method}")
@@ -156,8 +161,21 @@ def _discover() -> dict[str, Any]:
     }
 
 
-def _list(request: Request) -> dict[str, Any]:
-    result = listed(request.catalogue, request.agent, request.server, request.params.get("cursor"))
-    if request.modern:
-        result |= {"ttlMs": LIST_TTL_MS, "cacheScope": "private"}
-    return result
+def _list(request: Request) -> bytes:
+    def dress(result: dict[str, Any]) -> dict[str, Any]:
+        return dressed(result | (LIST_HINTS if request.modern else {}), request.modern)
+
+    cursor = request.params.get("cursor")
+    era = MODERN if request.modern else ""
+    return listed_bytes(request.catalogue, request.agent, request.server, cursor, dress, era)
+
+
+def dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
+    """The result in the envelope of the agent's era. The server's own envelope ends here; the rest is untouched."""
+    theirs = result.get("_meta")
+    given = theirs if isinstance(theirs, dict) else {}
+    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META}
+    if modern:
+        return {"resultType": "complete"} | result | {"_meta": meta | {SERVER_INFO_META: SERVER_INFO}}
+    plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
+    return plain | {"_meta": meta} if meta else plain

@@ -10,7 +10,7 @@ from webapp.upstream.strict import encoded
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
-Reply = tuple[int, dict[str, Any]]
+Reply = tuple[int, dict[str, Any] | bytes]  # HTTP status; the message, or the bytes of one
 AT_ONCE = 0.05
 EVENTS_AFTER = 5.0
 PING_EVERY = 10.0
@@ -43,7 +43,9 @@ class EventStream:
     def progress_to(self, token: object) -> Callable[[dict[str, Any]], Awaitable[None]]:
         async def report(progress: dict[str, Any]) -> None:
             params = progress | {"progressToken": token}
-            await self._event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+            await self._event(
+                encoded({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+            )
 
         return report
 
@@ -82,10 +84,11 @@ class EventStream:
         finally:
             gone.cancel()
 
-    async def finish(self, status: int, body: dict[str, Any]) -> None:
+    async def finish(self, status: int, body: dict[str, Any] | bytes) -> None:
+        data = body if isinstance(body, bytes) else encoded(body)
         if not self._open:
-            return await send_body(self._send, status, encoded(body))
-        await self._event(body)
+            return await send_body(self._send, status, data)
+        await self._event(data)
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _hang_up(self) -> None:
@@ -95,8 +98,8 @@ class EventStream:
     async def _ping(self) -> None:
         await self._write(b": still working\n\n")
 
-    async def _event(self, message: dict[str, Any]) -> None:
-        await self._write(b"event: message\ndata: " + encoded(message) + b"\n\n")
+    async def _event(self, message: bytes) -> None:
+        await self._write(b"event: message\ndata: " + message + b"\n\n")
 
     async def _write(self, data: bytes) -> None:
         if not self._takes_events:
