@@ -221,6 +221,19 @@ def came_back(admin: Visitor, service: Service) -> str:
     )
 
 
+def test_a_client_id_that_is_wanted_is_said_at_the_top(admin: Visitor) -> None:
+    with authority(registration="absent") as service:
+        html = begun(admin, service.mcp_url)
+        assert "something is needed first" in html and "all is well" not in html
+        app = service.client("none", "http://localhost/oauth/callback")
+        admin.post(f"{NOTES}/setup/sign-in/client", client_id=app.client_id, client_secret="")
+        admin.post(f"{NOTES}/setup/check")
+        checked("notes")
+        html = admin.get(WIZARD)
+        assert "A client id was entered for 127.0.0.1" in line(html, "registration")
+        assert f"client_id: {app.client_id}" in report(html) and "all is well" in html
+
+
 def test_a_server_that_publishes_nothing_may_be_an_old_one(admin: Visitor) -> None:
     with authority(resource_metadata="missing", metadata="missing", challenge="bare") as service:
         html = begun(admin, service.mcp_url)
