@@ -219,6 +219,7 @@ def test_a_shortened_log_is_accessible_and_fits(
     page = visitor.go("/settings/general")
     page.get_by_label("Days").fill("36")
     page.get_by_role("button", name="Save how long").click()
+    expect(page.get_by_role("link", name="Leave it as it is")).to_be_visible()
     problems["asked"] = visitor.violations()
     visitor.go("/")
     page.get_by_text("The numbers", exact=True).click()
