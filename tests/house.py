@@ -134,9 +134,9 @@ def token_in(html: str) -> str:
 
 
 @contextlib.contextmanager
-def served(app: Any) -> Iterator[str]:
-    """An ASGI app on a free loopback port, in a thread; yields its URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def served(app: Any, port: int = 0) -> Iterator[str]:
+    """An ASGI app on a loopback port, a free one where none is given, in a thread; yields its URL."""
+    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

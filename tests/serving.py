@@ -142,6 +142,18 @@ class Gatehouse(Process):
         self.wait_until(lambda: len(self.workers()) >= self.count, "every worker served")
         self.wait_until(lambda: answers(f"{self.url}/healthz"), "/healthz answered")
 
+    @contextlib.contextmanager
+    def only(self, which: int) -> Iterator[None]:
+        """The other workers stand still meanwhile: whoever connects now is served by this one."""
+        others = [pid for number, pid in enumerate(self.workers()) if number != which]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+
     def kill(self, which: int | str, sign: signal.Signals = signal.SIGKILL) -> int | None:
         """`which`: a worker's index, "master" or "all". Returns the process id; None for all."""
         if which == "all":

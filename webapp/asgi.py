@@ -39,6 +39,10 @@ class Program:
         else:
             await self.pages(_without_underscores(scope), receive, send)
 
+    def leaving(self) -> None:
+        """The server has been told to stop, and waits for requests that are under way."""
+        self.gateway.leaving()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         await self.gateway.start()

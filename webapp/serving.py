@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
+import sys
 from typing import Any
 
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 
@@ -18,6 +22,14 @@ def without_query(record: logging.LogRecord) -> bool:
             for one in record.args
         )
     return True
+
+
+class GoodServer(Server):
+    """Tells the program before it waits for its requests: some would go on for an hour."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.leaving()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
@@ -34,6 +46,15 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         logging.getLogger("uvicorn.access").addFilter(without_query)
+
+    async def _serve(self) -> None:
+        """As UvicornWorker does, but for the class of the server."""
+        self.config.app = self.wsgi
+        server = GoodServer(config=self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     async def callback_notify(self) -> None:
         """Asked every two seconds. A master killed outright leaves orphans that would hold the port for ever."""

@@ -68,7 +68,7 @@ def in_a_worker(worker: str, work: Any) -> None:
     async def live() -> None:
         writer = Writer()
         writer.start()
-        calls = Calls(Config(), Catalogues(), writer, worker)
+        calls = Calls(Config(), Catalogues(), writer, worker, lambda _: None)
         try:
             await work(calls)
         finally:

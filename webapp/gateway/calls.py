@@ -101,12 +101,20 @@ class Answer:
 class Calls:
     """One per worker. Runs on the event loop; everything that touches the database goes through the writer."""
 
-    def __init__(self, config: Config, catalogues: Catalogues, writer: Writer, worker: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalogues: Catalogues,
+        writer: Writer,
+        worker: str,
+        heard: Callable[[int], None],
+    ) -> None:
+        """`heard` is told of an integration whose server says, beside its answers, that its tools changed."""
         self.config = config
         self.catalogues = catalogues
         self.writer = writer
         self.worker = worker
-        self.lines = Lines(max_result=config.max_result, call_seconds=config.call_seconds)
+        self.lines = Lines(heard, max_result=config.max_result, call_seconds=config.call_seconds)
         self.room = WaitingRoom(self._run_approved)
         self._background: set[asyncio.Task[Any]] = set()
 

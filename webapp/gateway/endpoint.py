@@ -21,10 +21,13 @@ from mcp.shared.inbound import (
 
 from config import Config
 from webapp.errors import RpcError
+from webapp.gateway import news, sessions
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
+from webapp.gateway.editions import Editions
 from webapp.gateway.protocol import Protocol, Request
-from webapp.gateway.stream import AgentGone, EventStream, Reply, Send, send_body
+from webapp.gateway.stream import AgentGone, EventStream, Headers, Reply, Send, send_body
+from webapp.gateway.subscriptions import Subscriptions
 from webapp.services import agents
 from webapp.upstream import strict
 from webapp.upstream.envelope import HANDSHAKE, MODERN
@@ -63,7 +66,9 @@ class Endpoint:
         self._config = config
         self._catalogues = catalogues
         self._calls = calls
-        self._protocol = Protocol(calls)
+        self._editions = Editions()
+        self.subscriptions = Subscriptions(catalogues, self._editions)
+        self._protocol = Protocol(calls, self.subscriptions)
         self._hosts = frozenset(config.hosts)
         self._used: dict[int, float] = {}
 
@@ -79,8 +84,10 @@ class Endpoint:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1").strip(" \t") for k, v in scope["headers"]}
         self._check_origin(headers)
         await self._admit(headers)
+        if scope["method"] == "GET":
+            return await self._tell_news(scope, headers, send)
         if scope["method"] != "POST":
-            raise Refusal(405, INVALID_REQUEST, "Only POST is served here", headers=[(b"allow", b"POST")])
+            raise _not_served()
         message = _parse(await self._body(receive))
         # A body may take its time, and what was true when it began may not be any more.
         catalogue = await self._catalogues.current()
@@ -89,17 +96,17 @@ class Endpoint:
         modern = version is not None and version not in HANDSHAKE
         if "id" not in message:
             return await _accept_notification(send, version if modern else None)
-        server = scope["path"].removeprefix("/mcp").removeprefix("/s/").strip("/")
+        server = _server(scope)
         if modern:
             _check_envelope(message, headers, scope, catalogue, agent, server)
         params = message.get("params")
         request = Request(
             agent, catalogue, message["method"], params if isinstance(params, dict) else {},
             MODERN if modern else version or NO_HEADER_VERSION, server,
-            _ip(scope, headers, self._config.forwarded_hops),
+            _ip(scope, headers, self._config.forwarded_hops), message["id"],
         )  # fmt: skip
         self._note_use(agent)
-        await self._answer(request, message["id"], headers, receive, send)
+        await self._answer(request, headers, receive, send)
 
     async def _admit(self, headers: dict[str, str]) -> None:
         """Whoever has no key sends no body. Known keys are looked up again when the body is here."""
@@ -108,18 +115,27 @@ class Endpoint:
         except Refusal:
             _authenticate(await self._catalogues.current(), headers)
 
-    async def _answer(
-        self, request: Request, id: object, headers: dict[str, str], receive: Receive, send: Send
-    ) -> None:
-        stream = EventStream(send, receive, takes_events="text/event-stream" in headers.get("accept", ""))
-        if (token := request.meta.get("progressToken")) is not None:
-            request.progress = stream.progress_to(token)
-        status, body = await stream.carry(self._rpc(request, id))
-        await stream.finish(status, body)
+    async def _answer(self, request: Request, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        request.stream = stream = EventStream(send, receive, takes_events=_takes_events(headers))
+        status, body = await stream.carry(self._rpc(request))
+        await stream.finish(status, body, _session_headers(request))
         if request.answer:
             await self._calls.delivered(request.answer)
 
-    async def _rpc(self, request: Request, id: object) -> Reply:
+    async def _tell_news(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
+        """The handshake era's stream of what no request asked for. It has an end at once: see news."""
+        handshake = headers.get("mcp-protocol-version", NO_HEADER_VERSION) in HANDSHAKE
+        if not handshake or not _takes_events(headers):
+            raise _not_served()
+        catalogue = await self._catalogues.current()
+        edition = self._editions.of(catalogue, _authenticate(catalogue, headers), _server(scope))
+        events = news.stream(edition, headers.get("last-event-id", ""))
+        if events is None:
+            raise _not_served()
+        await send_body(send, 200, events, content_type=b"text/event-stream")
+
+    async def _rpc(self, request: Request) -> Reply:
+        id = request.id
         try:
             result = await self._protocol.result(request)
         except RpcError as error:
@@ -165,6 +181,26 @@ class Endpoint:
         if moment - self._used.get(agent.id, -60.0) >= 60:
             self._used[agent.id] = moment
             self._calls.writer.submit(lambda: agents.note_use(agent.id))
+
+
+def _server(scope: Scope) -> str:
+    server: str = scope["path"].removeprefix("/mcp").removeprefix("/s/").strip("/")
+    return server
+
+
+def _takes_events(headers: dict[str, str]) -> bool:
+    return "text/event-stream" in headers.get("accept", "")
+
+
+def _not_served() -> Refusal:
+    return Refusal(405, INVALID_REQUEST, "Only POST is served here", headers=[(b"allow", b"POST")])
+
+
+def _session_headers(request: Request) -> Headers:
+    if request.method != "initialize" or request.modern:
+        return ()
+    word = sessions.issue(request.params.get("capabilities"))
+    return [(sessions.HEADER.encode(), word.encode())]
 
 
 def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:

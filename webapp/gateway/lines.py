@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -45,7 +46,8 @@ class Line:
 
 
 class Lines:
-    def __init__(self, *, max_result: int, call_seconds: float) -> None:
+    def __init__(self, heard: Callable[[int], None], *, max_result: int, call_seconds: float) -> None:
+        self._heard = heard
         self._lines: dict[int, Line] = {}
         self._opening: dict[int, asyncio.Lock] = {}
         self._max_result = max_result
@@ -147,7 +149,8 @@ class Lines:
                 egress_for(integration), integration.url,
                 max_bytes=self._max_result, total_seconds=self._seconds,
             )  # fmt: skip
-            client = connections.client_for(integration, wire, credentials.headers)
+            changed = functools.partial(self._heard, source.id)
+            client = connections.client_for(integration, wire, credentials.headers, changed)
             return Line(source.changed, client, wire, credentials)
 
     async def _call_builtin(self, tool: CatalogueTool, arguments: dict[str, Any]) -> dict[str, Any]:

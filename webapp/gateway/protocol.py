@@ -13,6 +13,8 @@ from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
 from webapp.gateway.lines import Progress
 from webapp.gateway.listing import listed_bytes
+from webapp.gateway.stream import EventStream
+from webapp.gateway.subscriptions import Subscriptions
 from webapp.services import own_tools
 from webapp.services.audit import Actor
 from webapp.upstream.envelope import HANDSHAKE, MODERN
@@ -21,13 +23,14 @@ META = "io.modelcontextprotocol/"
 SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
 ANOTHER_ROUND = ("inputResponses", "requestState")
+CAPABILITIES = {"tools": {"listChanged": True}}
 LIST_HINTS = {"ttlMs": 5000, "cacheScope": "private"}
 SERVER_INFO_META = META + "serverInfo"
 INSTRUCTIONS = (
     "Tools of several servers, named <server>__<tool>. Some calls wait for a person's approval: the answer then "
     "says so and how to wait. Nothing has run before that. Where there is gatehouse__search_tools, find tools with it."
 )
-INVALID_PARAMS, METHOD_NOT_FOUND = -32602, -32601
+INVALID_REQUEST, INVALID_PARAMS, METHOD_NOT_FOUND = -32600, -32602, -32601
 
 
 @dataclass
@@ -39,7 +42,8 @@ class Request:
     version: str
     server: str = ""  # /mcp/s/<server-name>: one server with its own tool names
     ip: str = ""
-    progress: Progress | None = None
+    id: object = None
+    stream: EventStream | None = None  # to the agent, while its answer is being made
     answer: Answer | None = field(default=None)  # set when the answer belongs to an approval
 
     @property
@@ -49,6 +53,11 @@ class Request:
     @property
     def modern(self) -> bool:
         return self.version == MODERN
+
+    @property
+    def progress(self) -> Progress | None:
+        token = self.meta.get("progressToken")
+        return self.stream.progress_to(token) if self.stream and token is not None else None
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -61,8 +70,9 @@ def error(code: int, message: str) -> RpcError:
 
 
 class Protocol:
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, subscriptions: Subscriptions) -> None:
         self._calls = calls
+        self._subscriptions = subscriptions
         self._finder = Finder()
 
     async def result(self, request: Request) -> dict[str, Any] | bytes:
@@ -82,6 +92,8 @@ class Protocol:
                 return _discover()
             case "tools/call":
                 return await self._call(request)
+            case "subscriptions/listen" if request.modern:
+                return await self._listen(request)
         raise error(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
     async def _call(self, request: Request) -> dict[str, Any]:
@@ -106,6 +118,17 @@ class Protocol:
             await self._calls.note_refusal(request.caller, name, arguments, refusal.what)
             return answers.failure(f"{refusal.what} Wait until some of them are decided.")
         return request.answer.result
+
+    async def _listen(self, request: Request) -> dict[str, Any]:
+        wanted = request.params.get("notifications")
+        if not isinstance(wanted, dict):
+            raise error(INVALID_PARAMS, "notifications must be an object")
+        if request.stream is None or not request.stream.takes_events:
+            raise error(INVALID_REQUEST, "Only a client that accepts text/event-stream can listen")
+        return await self._subscriptions.serve(
+            request.catalogue, request.agent, request.server, wanted.get("toolsListChanged") is True,
+            request.id, request.stream.tell,
+        )  # fmt: skip
 
     async def _await(self, request: Request, arguments: dict[str, Any]) -> Answer:
         approval_id, reason = str(arguments.get("approval_id", "")), str(arguments.get("reason", ""))
@@ -145,7 +168,7 @@ def _initialize(request: Request) -> dict[str, Any]:
     wanted = request.params.get("protocolVersion")
     return {
         "protocolVersion": wanted if wanted in HANDSHAKE else HANDSHAKE[0],
-        "capabilities": {"tools": {"listChanged": False}},
+        "capabilities": CAPABILITIES,
         "serverInfo": SERVER_INFO,
         "instructions": INSTRUCTIONS,
     }
@@ -154,7 +177,7 @@ def _initialize(request: Request) -> dict[str, Any]:
 def _discover() -> dict[str, Any]:
     return {
         "supportedVersions": [MODERN],
-        "capabilities": {"tools": {}},
+        "capabilities": CAPABILITIES,
         "instructions": INSTRUCTIONS,
         "ttlMs": 60_000,
         "cacheScope": "public",

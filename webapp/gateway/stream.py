@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from webapp.upstream.strict import encoded
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
+Headers = Iterable[tuple[bytes, bytes]]
 Reply = tuple[int, dict[str, Any] | bytes]  # HTTP status; the message, or the bytes of one
 AT_ONCE = 0.05
 EVENTS_AFTER = 5.0
@@ -21,9 +22,9 @@ class AgentGone(Exception):
 
 
 async def send_body(
-    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
+    send: Send, status: int, body: bytes, headers: Headers = (), content_type: bytes = b"application/json"
 ) -> None:
-    start = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    start = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     extra = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *headers]
     await send({"type": "http.response.start", "status": status, "headers": start + extra})
     await send({"type": "http.response.body", "body": body})
@@ -35,19 +36,20 @@ class EventStream:
     def __init__(self, send: Send, receive: Receive, *, takes_events: bool) -> None:
         self._send = send
         self._receive = receive
-        self._takes_events = takes_events
+        self.takes_events = takes_events
         self._open = False
         self._gone = False
         self._sending = asyncio.Lock()
 
     def progress_to(self, token: object) -> Callable[[dict[str, Any]], Awaitable[None]]:
         async def report(progress: dict[str, Any]) -> None:
-            params = progress | {"progressToken": token}
-            await self._event(
-                encoded({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
-            )
+            await self.tell("notifications/progress", progress | {"progressToken": token})
 
         return report
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        """A notification ahead of the answer; nothing for a client that takes no events."""
+        await self._event(encoded({"jsonrpc": "2.0", "method": method, "params": params}))
 
     async def carry(self, work: Coroutine[Any, Any, Reply]) -> Reply:
         """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up.
@@ -84,10 +86,10 @@ class EventStream:
         finally:
             gone.cancel()
 
-    async def finish(self, status: int, body: dict[str, Any] | bytes) -> None:
+    async def finish(self, status: int, body: dict[str, Any] | bytes, headers: Headers = ()) -> None:
         data = body if isinstance(body, bytes) else encoded(body)
         if not self._open:
-            return await send_body(self._send, status, data)
+            return await send_body(self._send, status, data, headers)
         await self._event(data)
         await self._send({"type": "http.response.body", "body": b""})
 
@@ -102,7 +104,7 @@ class EventStream:
         await self._write(b"event: message\ndata: " + message + b"\n\n")
 
     async def _write(self, data: bytes) -> None:
-        if not self._takes_events:
+        if not self.takes_events:
             return
         async with self._sending:
             if not self._open:

@@ -9,6 +9,8 @@ from config import Config
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogues
 from webapp.gateway.endpoint import Endpoint
+from webapp.gateway.hearing import Hearing
+from webapp.gateway.listening import Listening
 from webapp.gateway.people import People
 from webapp.gateway.upkeep import Upkeep
 from webapp.services import desk, intents
@@ -25,7 +27,8 @@ class Gateway:
         self._writer = Writer()
         self._writer.start()
         self.catalogues = Catalogues()
-        self.calls = Calls(self._config, self.catalogues, self._writer, self._worker)
+        self._hearing = Hearing(self._writer)
+        self.calls = Calls(self._config, self.catalogues, self._writer, self._worker, self._hearing.heard)
         self.endpoint = Endpoint(self._config, self.catalogues, self.calls)
         self.people = People(self._config, self.catalogues, self.calls)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.beat(self._worker)))
@@ -38,15 +41,22 @@ class Gateway:
                 upkeep.look_after_servers(),
                 upkeep.look_after_log(),
                 upkeep.tell_people(),
+                self.endpoint.subscriptions.watch(),
+                Listening(self._worker, self._hearing.heard).watch(),
             )  # fmt: skip
         ]
         desk.open_with(self.people)
 
+    def leaving(self) -> None:
+        """No new request will come: those that would go on for long end now."""
+        self.endpoint.subscriptions.close()
+
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first, while it still beats."""
         desk.close(self.people)
-        watch, beat, servers, log, notices = self._tasks
-        await _ended(watch, servers, log, notices)
+        watch, beat, *others = self._tasks
+        await _ended(watch, *others)
+        await self._hearing.close()
         await self.people.close()
         await self.calls.close()
         await _ended(beat)

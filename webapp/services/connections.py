@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,19 @@ def credentials_for(integration: Integration, *, refused: int = 0) -> Presented:
     return Presented(0, headers.filled(_kept(connection)) if connection else {}, None)
 
 
-def client_for(integration: Integration, http: Http, sent: Mapping[str, str]) -> Client:
+def client_for(
+    integration: Integration,
+    http: Http,
+    sent: Mapping[str, str],
+    on_tools_changed: Callable[[], None] | None = None,
+) -> Client:
     return Client(
         integration.url,
         http,
         headers=sent,
         version=integration.protocol or None,
         timeout=LIST_SECONDS,
+        on_tools_changed=on_tools_changed,
     )
 
 

@@ -37,6 +37,13 @@ def beat(worker: str) -> None:
         Worker.insert(id=worker, started_at=moment, seen_at=moment).execute()
 
 
+def is_oldest(worker: str) -> bool:
+    """True for one living worker at most: the one that does what is to be done once in the whole installation."""
+    living = Worker.select(Worker.id).where(Worker.seen_at > now() - DEAD_AFTER)
+    oldest = living.order_by(Worker.started_at, Worker.id).first()
+    return oldest is not None and bool(oldest.id == worker)
+
+
 def leave(worker: str) -> None:
     """This worker stops in good order: what it still had is settled now."""
     _settle(worker)

@@ -7,11 +7,11 @@ from webapp.services import connections, grants, health, schedule
 from webapp.services.audit import Actor
 from webapp.services.connections import Fetched
 from webapp.services.reconciling import SyncResult, reconcile
-from webapp.services.schedule import configure, due, take
+from webapp.services.schedule import configure, due, hasten, take
 from webapp.store.database import writing
 from webapp.store.models import Integration, Tool
 
-__all__ = ["SyncResult", "adopt", "configure", "due", "note_failure", "reconcile", "sync", "take"]
+__all__ = ["SyncResult", "adopt", "configure", "due", "hasten", "note_failure", "reconcile", "sync", "take"]
 
 
 def sync(integration: Integration, actor: Actor) -> SyncResult:

@@ -12,12 +12,13 @@ from typing import Any
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 
-from webapp.errors import Unreachable, UpstreamError
+from webapp.errors import BadReply, Unreachable, UpstreamError
 from webapp.upstream import envelope, handshake, paging
 from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
-from webapp.upstream.exchange import Exchange, Http, Reply, error_code, result_of
+from webapp.upstream.exchange import NO_STREAM, Exchange, Http, Reply, error_code, result_of
 from webapp.upstream.handshake import ServerInfo, Session
 from webapp.upstream.listing import Listing
+from webapp.upstream.sse import MessageHandler
 
 __all__ = ["HANDSHAKE", "MODERN", "Client", "ProgressHandler", "ServerInfo"]
 
@@ -28,10 +29,16 @@ RequestHandler = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None
 
 GOODBYE_SECONDS = 2.0
 LISTEN_SECONDS = 3600.0
+LISTEN = "subscriptions/listen"
+MOST_HEARD = 1000  # of one stream, so that a flood ends
 _NOT_UNDERSTOOD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _MODERN_REFUSALS = frozenset(
     {HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY, METHOD_NOT_FOUND, INVALID_PARAMS}
 )
+
+
+class _NothingPromised(Exception):
+    """The server takes a subscription, but will not say anything that we want to hear."""
 
 
 @dataclass
@@ -152,18 +159,46 @@ class Client:
         if find_invalid_x_mcp_header(input_schema) is None and (found := x_mcp_header_map(input_schema)):
             self._header_maps[name] = found
 
-    async def listen(self, *, seconds: float = LISTEN_SECONDS) -> None:
-        """The server's own stream, until it ends: what it says or asks outside our calls. The old era only; a server
-        need not have one."""
+    async def listen(
+        self, *, seconds: float = LISTEN_SECONDS, on_open: Callable[[], None] | None = None
+    ) -> bool:
+        """What the server says outside our calls (in the old era also what it asks), until its stream ends.
+
+        False where it offers no such stream. Raises UpstreamError, also when the stream is cut off or time is up.
+        """
         session = self._session or await self._shake_hands()
         if session.modern:
-            return
+            return await self._subscribe(session, seconds, on_open)
 
         async def heard(incoming: dict[str, Any]) -> None:
             await self._hear(incoming, None, session)
 
         headers = envelope.headers_for(session.version, session.id)
-        await self._exchange.listen(headers, heard, seconds=seconds)
+        return await self._exchange.listen(headers, _at_most(heard), seconds=seconds, on_open=on_open)
+
+    async def _subscribe(self, session: Session, seconds: float, on_open: Callable[[], None] | None) -> bool:
+        """2026-07-28: the stream is the answer to a request; its result comes when the server ends it in good order."""
+        wanted = {"notifications": {"toolsListChanged": True}}
+        message, headers = envelope.request(
+            next(self._numbers), LISTEN, wanted, version=session.version, session_id=session.id
+        )
+
+        async def heard(incoming: dict[str, Any]) -> None:
+            if incoming["method"] != "notifications/subscriptions/acknowledged":
+                await self._hear(incoming, None, session)
+            elif not _promised(incoming):
+                raise _NothingPromised
+            elif on_open is not None:
+                on_open()
+
+        try:
+            reply = await self._exchange.ask(message, headers, seconds=seconds, on_message=_at_most(heard))
+        except _NothingPromised:
+            return False
+        if error_code(reply) == METHOD_NOT_FOUND or reply.status in NO_STREAM:
+            return False
+        result_of(reply, self._exchange.url)
+        return True
 
     async def aclose(self, *, seconds: float = GOODBYE_SECONDS) -> None:
         """Ends the session, best effort. The HTTP client stays open: it is not ours."""
@@ -326,3 +361,20 @@ class Client:
             next_step="Try again later.",
             sent=sent,
         )
+
+
+def _promised(acknowledged: dict[str, Any]) -> bool:
+    params = acknowledged.get("params")
+    honoured = params.get("notifications") if isinstance(params, dict) else None
+    return isinstance(honoured, dict) and honoured.get("toolsListChanged") is True
+
+
+def _at_most(heard: MessageHandler) -> MessageHandler:
+    count = itertools.count(1)
+
+    async def heard_so_far(incoming: dict[str, Any]) -> None:
+        if next(count) > MOST_HEARD:
+            raise BadReply("The server says too much on its stream.", kind="too_large")
+        await heard(incoming)
+
+    return heard_so_far

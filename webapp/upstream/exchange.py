@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +23,7 @@ from webapp.upstream.strict import ascii_encoded
 MAX_RESUMES = 3
 CONNECT_SECONDS = 5.0
 NO_REQUEST = -1  # an id that nobody can answer
+NO_STREAM = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 FAILURES = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError)
 _SNIPPET = 2000
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -144,15 +145,26 @@ class Exchange:
                 pass
 
     async def listen(
-        self, headers: Mapping[str, str], on_message: sse.MessageHandler, *, seconds: float
-    ) -> None:
-        """The messages of a GET's event stream; returns when it ends, or at once where there is none."""
+        self,
+        headers: Mapping[str, str],
+        on_message: sse.MessageHandler,
+        *,
+        seconds: float,
+        on_open: Callable[[], None] | None = None,
+    ) -> bool:
+        """The messages of a GET's event stream, until it ends; False at once where the server has none."""
         wanted = {**headers, "accept": EVENT_STREAM}
         wanted.pop("content-type", None)
         with self._in_words():
             async with self._open("GET", wanted, seconds) as response:
                 if response.status_code == HTTPStatus.OK and is_event_stream(response):
+                    if on_open is not None:
+                        on_open()
                     await sse.Reader(NO_REQUEST, on_message).answer(response)
+                    return True
+                if response.status_code not in NO_STREAM:
+                    result_of(_whole(response, await response.aread(), NO_REQUEST), self.url)
+                return False
 
     @asynccontextmanager
     async def stream(self, seconds: float) -> AsyncIterator[httpx2.Response]:

@@ -33,6 +33,7 @@ class ServerInfo:
     title: str = ""
     server_version: str = ""
     instructions: str = ""
+    tells_changes: bool = False  # it declares that it says when its list of tools changes
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,13 @@ def _server_info(version: str, who: object, result: dict[str, Any]) -> ServerInf
         title=_shown(known.get("title")),
         server_version=_shown(known.get("version")),
         instructions=_text(result.get("instructions")),
+        tells_changes=_tells_changes(result.get("capabilities")),
     )
+
+
+def _tells_changes(capabilities: object) -> bool:
+    tools = capabilities.get("tools") if isinstance(capabilities, dict) else None
+    return isinstance(tools, dict) and tools.get("listChanged") is True
 
 
 def _shown(value: object) -> str:

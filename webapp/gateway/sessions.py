@@ -1,0 +1,52 @@
+"""Sessions of the handshake era without anything to keep: the id is a word that the agent carries with it.
+
+It tells the programs that share an agent's key apart, and says what each can be asked, as it said when it shook hands.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+HEADER = "mcp-session-id"
+_FORM = re.compile(r"gs-([a-z]*)-[0-9a-f]{24}")
+# A letter for each thing a server may ask of a client, and of it a special kind.
+_LETTERS = {
+    "e": ("elicitation", "form"),
+    "u": ("elicitation", "url"),
+    "s": ("sampling", ""),
+    "t": ("sampling", "tools"),
+    "r": ("roots", ""),
+}
+
+
+def issue(capabilities: object) -> str:
+    declared = capabilities if isinstance(capabilities, dict) else {}
+    letters = (letter for letter, (name, kind) in _LETTERS.items() if _has(declared.get(name), kind))
+    return f"gs-{''.join(letters)}-{secrets.token_hex(12)}"
+
+
+def read(headers: Mapping[str, str]) -> str:
+    """Empty where there is none, or none of ours: nothing depends on it but what is said between calls."""
+    word = headers.get(HEADER, "")
+    return word if _FORM.fullmatch(word) else ""
+
+
+def capabilities(session: str) -> dict[str, Any]:
+    """What the program said it can be asked."""
+    found = _FORM.fullmatch(session)
+    told: dict[str, Any] = {}
+    for letter in found[1] if found else "":
+        name, kind = _LETTERS.get(letter, ("", ""))
+        if name:
+            told.setdefault(name, {}).update({kind: {}} if kind else {})
+    return told
+
+
+def _has(declared: object, kind: str) -> bool:
+    """An empty elicitation means forms: other kinds came later."""
+    if not isinstance(declared, dict):
+        return False
+    return not kind or kind in declared or (kind == "form" and not declared)
