@@ -64,10 +64,21 @@ class TooMany(Refused):
 
 
 class UpstreamError(Refused):
-    """`for_agent` says the same without host names or addresses: agents get no map of the network."""
+    """What agents hear of it has no host names or addresses: they get no map of the network.
+
+    `trouble` goes on where a sentence began with the server; `agent_kind` is the same for programs (docs/agents.md).
+    `sent` says whether the request may have reached the other side: a write that was sent is never repeated.
+    """
 
     status = 502
-    for_agent = "The server behind this tool could not be used."
+    trouble = "could not be used."
+    agent_kind = "upstream_error"
+    sent = True
+    retry_after: int | None = None  # seconds, where the other side named them
+
+    @property
+    def for_agent(self) -> str:
+        return f"The server behind this tool {self.trouble}"
 
 
 class EgressDenied(UpstreamError):
@@ -76,7 +87,9 @@ class EgressDenied(UpstreamError):
     `cleartext`: the address began with http://, which an admin would have to allow as well.
     """
 
-    for_agent = "The server behind this tool can't be reached."
+    trouble = "can't be reached."
+    agent_kind = "unreachable"
+    sent = False
     cleartext = False
 
     def __init__(
@@ -90,25 +103,40 @@ class EgressDenied(UpstreamError):
 
 
 class Unreachable(UpstreamError):
-    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `busy` (429 and 5xx).
+    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `busy` (429 and 5xx)."""
 
-    `sent` says whether the request may have reached the other side: a write that was sent is never repeated.
-    """
-
-    for_agent = "The server behind this tool can't be reached right now."
+    trouble = "can't be reached right now."
+    agent_kind = "unreachable"
+    TROUBLES = {
+        "read_timeout": ("timeout", "gave no answer in time."),
+        "busy": ("server_busy", "takes no more calls at the moment."),
+    }
 
     def __init__(
-        self, what: str, *, kind: str, why: str = "", next_step: str = "", sent: bool = False
+        self,
+        what: str,
+        *,
+        kind: str,
+        why: str = "",
+        next_step: str = "",
+        sent: bool = False,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(what, why=why, next_step=next_step)
         self.kind = kind
         self.sent = sent
+        self.retry_after = retry_after
+        self.agent_kind, self.trouble = self.TROUBLES.get(kind, (self.agent_kind, self.trouble))
+        if kind == "busy" and sent:  # not too many calls, then: it failed over this one
+            self.agent_kind, self.trouble = "upstream_error", "has a fault or is being restarted."
 
 
 class NeedsAuthorization(UpstreamError):
     """`challenge` is the `WWW-Authenticate` header as received, empty where there was none."""
 
-    for_agent = "The server behind this tool needs an administrator to sign in again."
+    trouble = "needs an administrator to sign in again."
+    agent_kind = "auth"
+    sent = False
 
     def __init__(self, what: str, *, http_status: int, challenge: str = "", next_step: str = "") -> None:
         super().__init__(what, next_step=next_step)
@@ -119,7 +147,9 @@ class NeedsAuthorization(UpstreamError):
 class SignInRefused(UpstreamError):
     """`code` is the error code of the sign-in service (RFC 6749 §4.1.2.1 and §5.2, RFC 7591 §3.2.2)."""
 
-    for_agent = NeedsAuthorization.for_agent
+    trouble = NeedsAuthorization.trouble
+    agent_kind = "auth"
+    sent = False
 
     def __init__(self, what: str, *, code: str, why: str = "", next_step: str = "") -> None:
         super().__init__(what, why=why, next_step=next_step)
@@ -129,17 +159,22 @@ class SignInRefused(UpstreamError):
 class BadReply(UpstreamError):
     """`kind`: `html`, `not_json`, `not_mcp`, `wrong_id`, `too_large`, `too_slow`, `redirect`, `compressed`."""
 
-    for_agent = "The server behind this tool gave an answer that can't be used."
+    trouble = "gave an answer that can't be used."
+    TROUBLES = {
+        "too_large": ("too_large", "gave an answer that is too large. Ask for less at a time."),
+        "too_slow": ("timeout", "did not finish its answer in time."),
+    }
 
     def __init__(self, what: str, *, kind: str, why: str = "", next_step: str = "") -> None:
         super().__init__(what, why=why, next_step=next_step)
         self.kind = kind
+        self.agent_kind, self.trouble = self.TROUBLES.get(kind, (self.agent_kind, self.trouble))
 
 
 class RpcError(UpstreamError):
     """A JSON-RPC error object from the other side, kept whole: `code`, `message`, `data`."""
 
-    for_agent = "The server behind this tool answered with an error."
+    trouble = "answered with an error."
 
     def __init__(self, error: Mapping[str, Any]) -> None:
         self.code = code if isinstance(code := error.get("code"), int) else -32603

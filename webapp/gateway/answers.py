@@ -1,24 +1,17 @@
-"""Tool results that Gatehouse itself writes. All are errors in MCP's sense (`isError`): clients check the
-structured content of successes against the tool's output schema, which these can't meet."""
+"""Tool results that Gatehouse itself writes: all are errors in MCP's sense, and say what to do next."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from webapp.errors import UpstreamError
+from webapp.gateway.catalogue import CatalogueTool
+from webapp.services.agent_errors import Kind, Retry, failure
 from webapp.store.fields import now
 from webapp.store.models import Approval
 
-
-def failure(text: str, **facts: Any) -> dict[str, Any]:
-    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
-    if facts:
-        result["structuredContent"] = facts
-    return result
-
-
-UNKNOWN = failure(
-    "This call was cut off before its answer came. It may have run: check before you try again."
-)
+CUT_OFF = "This call was cut off before its answer came. It may have run: check before you try again."
+UNKNOWN = failure(CUT_OFF, "unknown_outcome", "check_first")
 
 
 def waiting(approval: Approval, address: str) -> dict[str, Any]:
@@ -28,6 +21,8 @@ def waiting(approval: Approval, address: str) -> dict[str, Any]:
         f"Waiting for a person to approve this call (approval {approval.id}). It has not run yet. "
         f"Tell your user it can be decided at {link} within {minutes} minutes. To wait for the outcome, call "
         f"gatehouse__await_approval with this id, or repeat exactly the same call. Other arguments ask anew.",
+        "waiting",
+        "wait",
         status="waiting",
         approval_id=approval.id,
         approve_url=link,
@@ -40,6 +35,8 @@ def running(approval: Approval) -> dict[str, Any]:
         f"A person approved this call (approval {approval.id}) and it is on its way, but its answer is not here "
         f"yet. Do not start it in another way. To wait for the answer, call gatehouse__await_approval with this "
         f"id, or repeat exactly the same call.",
+        "running",
+        "wait",
         status="running",
         approval_id=approval.id,
     )
@@ -52,13 +49,48 @@ def outcome(approval: Approval, result: dict[str, Any] | None) -> dict[str, Any]
     facts = {"status": approval.state, "approval_id": approval.id}
     if approval.state == "denied":
         note = f" Their note: {approval.note}" if approval.note else ""
-        return failure(f"A person denied this call.{note} Do not repeat it unchanged.", **facts)
+        text = f"A person denied this call.{note} Do not repeat it unchanged."
+        return failure(text, "denied", "no", **facts)
     if approval.state == "expired":
-        return failure("Nobody decided about this call in time. It has not run. You may ask again.", **facts)
+        text = "Nobody decided about this call in time. It has not run. You may ask again."
+        return failure(text, "expired", "later", **facts)
     if approval.state == "unknown":
-        return UNKNOWN
-    return failure("This call has not run: the server behind it was disconnected.", **facts)
+        return failure(CUT_OFF, "unknown_outcome", "check_first", **facts)
+    text = "This call has not run: the server behind it was disconnected."
+    return failure(text, "not_offered", "no", **facts)
 
 
 def from_rpc_error(error: dict[str, Any]) -> dict[str, Any]:
-    return failure(f"The server answered with error {error.get('code')}: {error.get('message', '')}")
+    text = f"The server answered with error {error.get('code')}: {error.get('message', '')}"
+    return failure(text, "upstream_error", "no", code=error.get("code"))
+
+
+def from_server(tool: CatalogueTool, error: UpstreamError, *, doubt: bool) -> dict[str, Any]:
+    """`doubt`: it may have run, which is the one thing an agent must know before it tries again."""
+    return without_answer(
+        tool, error.trouble, error.agent_kind, doubt=doubt, sent=error.sent, retry_after=error.retry_after
+    )
+
+
+def without_answer(
+    tool: CatalogueTool,
+    trouble: str,
+    kind: Kind | str,
+    *,
+    doubt: bool,
+    sent: bool,
+    retry_after: int | None = None,
+) -> dict[str, Any]:
+    retry, advice = _advice(kind, doubt, sent)
+    text = f"The server {tool.source.name} {trouble} {advice}"
+    return failure(text, kind, retry, server=tool.source.name, retry_after_seconds=retry_after)
+
+
+def _advice(kind: Kind | str, doubt: bool, sent: bool) -> tuple[Retry, str]:
+    if doubt:
+        return "check_first", "It may have run: check before you try again."
+    if kind == "auth":
+        return "no", "It did not run."
+    if kind == "too_large":
+        return "no", "The same call would fail again."
+    return "later", "You may try again." if sent else "It did not run; you may try again later."

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 from peewee import DatabaseError, fn
 
 from config import Config
-from webapp.errors import EgressDenied, NeedsAuthorization, Refused, RpcError, Stale, UpstreamError
+from webapp.errors import NeedsAuthorization, Refused, RpcError, Stale, Unreachable, UpstreamError
 from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogue, Catalogues, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Lines, Progress
 from webapp.gateway.waiting import WaitingRoom
 from webapp.services import approvals, audit, grants, integrations, intents, summaries
+from webapp.services.agent_errors import about, failure
 from webapp.services.audit import Actor, Row
 from webapp.services.redaction import keep
 from webapp.store.fields import now
@@ -41,6 +42,7 @@ class NotWritten(RpcError):
         super().__init__({
             "code": -32603,
             "message": "Gatehouse could not write this call down, so it has not run. Try again later.",
+            "data": about("gatehouse", "later"),
         })  # fmt: skip
 
 
@@ -249,16 +251,14 @@ class Calls:
             return error.as_json(), "rpc_error", {"error": error.what}
         except NeedsAuthorization as wall:
             refusal = wall
-            text = await self._write(lambda: _note_wall(call.tool.source.id, refusal))
-            return answers.failure(f"{text} It did not run."), "failed", {"error": refusal.what}
+            refusal.trouble = await self._write(lambda: _note_wall(call.tool.source.id, refusal))
+            return _without_answer(call, refusal)
         except UpstreamError as error:
-            sent = getattr(error, "sent", not isinstance(error, EgressDenied))
-            return _without_answer(call, error.for_agent, sent=sent, what=error.what)
+            return _without_answer(call, error)
         except Refused as error:
-            return answers.failure(error.what), "failed", {"error": error.what}
+            return failure(error.what, "not_offered", "no"), "failed", {"error": error.what}
         except TimeoutError:
-            text = f"The tool gave no answer within {call.seconds or self.config.call_seconds:g} seconds."
-            return _without_answer(call, text, sent=True, what=text)
+            return _without_answer(call, _too_late(call.seconds or self.config.call_seconds))
         told = summaries.of(result, self.config.log_arguments)
         return result, "tool_error" if result.get("isError") else "ok", told
 
@@ -374,26 +374,25 @@ def _who_asked(approval: Approval, catalogue: Catalogue) -> Actor | None:
 
 
 def _note_wall(integration_id: int, wall: NeedsAuthorization) -> str:
-    """Write down what the server wants, and say so to the agent. Only a lost sign-in concerns the other tools."""
+    """Write down what the server wants; what to say to the agent. Only a lost sign-in concerns the other tools."""
     scope = grants.demanded_scope(wall)
     if scope is not None and grants.demand(integration_id, scope):
-        return "The server behind this tool wants more access than it was granted; an administrator can grant it."
+        return "wants more access than it was granted; an administrator can grant it."
     if wall.http_status == HTTPStatus.FORBIDDEN:
-        return "The account that Gatehouse signs in with may not do this."
+        return "says that the account Gatehouse signs in with may not do this."
     if integration := Integration.get_or_none(Integration.id == integration_id):
         integrations.mark(integration, "needs_sign_in", wall.what)
-    return wall.for_agent
+    return wall.trouble
 
 
-def _without_answer(
-    call: Call, text: str, *, sent: bool, what: str
-) -> tuple[dict[str, Any], str, dict[str, Any]]:
-    """Whether to try again is the one thing an agent must know after a failure."""
-    if sent and call.has_intent:
-        advice, outcome = "It may have run: check before you try again.", "unknown"
-    else:
-        advice, outcome = (
-            "You may try again." if sent else "It did not run; you may try again later.",
-            "failed",
-        )
-    return answers.failure(f"{text} {advice}"), outcome, {"error": what}
+def _too_late(seconds: float) -> Unreachable:
+    within = f"gave no answer within {seconds:g} seconds."
+    late = Unreachable(f"The tool {within}", kind="read_timeout", sent=True)
+    late.trouble = within
+    return late
+
+
+def _without_answer(call: Call, error: UpstreamError) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    doubt = error.sent and call.has_intent
+    told = answers.from_server(call.tool, error, doubt=doubt)
+    return told, "unknown" if doubt else "failed", {"error": error.what}

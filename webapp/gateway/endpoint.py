@@ -29,6 +29,7 @@ from webapp.gateway.protocol import Protocol, Request
 from webapp.gateway.stream import AgentGone, EventStream, Headers, Reply, Send, send_body
 from webapp.gateway.subscriptions import Subscriptions
 from webapp.services import agents
+from webapp.services.agent_errors import about
 from webapp.upstream import strict
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
@@ -146,6 +147,7 @@ class Endpoint:
             error_body = {
                 "code": INTERNAL_ERROR,
                 "message": "Gatehouse could not answer this. Its log says why.",
+                "data": about("gatehouse", "check_first"),
             }
             return 200, {"jsonrpc": "2.0", "id": id, "error": error_body}
         if isinstance(result, bytes):
@@ -171,7 +173,8 @@ class Endpoint:
             size += len(chunks[-1])
             if size > self._config.max_request:
                 limit = self._config.max_request
-                raise Refusal(413, INVALID_REQUEST, f"The request is larger than {limit} bytes")
+                facts = about("too_large", "no", limit_bytes=limit)
+                raise Refusal(413, INVALID_REQUEST, f"The request is larger than {limit} bytes", data=facts)
             if not message.get("more_body"):
                 return b"".join(chunks)
 
@@ -209,9 +212,8 @@ def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:
     agent = catalogue.agent(key) if scheme.lower() == "bearer" else None
     if agent is None:
         challenge = [(b"www-authenticate", b'Bearer realm="Gatehouse"')]
-        raise Refusal(
-            401, INVALID_REQUEST, "An agent key is needed: Authorization: Bearer gh_…", headers=challenge
-        )
+        what = "An agent key is needed: Authorization: Bearer gh_…"
+        raise Refusal(401, INVALID_REQUEST, what, data=about("auth", "no"), headers=challenge)
     return agent
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.listing import shown
 from webapp.services import own_tools
+from webapp.services.agent_errors import failure
 from webapp.services.tool_search import Index, described
 from webapp.upstream import strict
 
@@ -31,12 +31,13 @@ class Finder:
         """A tool result. Disabled and forbidden tools are as unknown here as in a list."""
         query, wanted = arguments.get("query"), arguments.get("server") or ""
         if not isinstance(query, str) or not query.strip():
-            return answers.failure("Say in a few plain words, as query, what is to be done.")
+            return failure("Say in a few plain words, as query, what is to be done.", "invalid", "no")
         everything = catalogue.offered(agent, server)
         offered = [tool for tool in everything if not wanted or tool.source.name == wanted]
         if wanted and not offered:
             names = ", ".join(sorted({tool.source.name for tool in everything})) or "none"
-            return answers.failure(f"There is no server “{str(wanted)[:60]}” for you. There is: {names}.")
+            text = f"There is no server “{str(wanted)[:60]}” for you. There is: {names}."
+            return failure(text, "invalid", "no")
         index = await self._current(catalogue)
         ids = {tool.id for tool in offered}
         among = {number for number, tool in enumerate(catalogue.tools) if tool.id in ids}

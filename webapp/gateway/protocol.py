@@ -7,7 +7,7 @@ from typing import Any
 
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
-from webapp.gateway import answers, finding
+from webapp.gateway import finding
 from webapp.gateway.calls import Answer, Call, Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
@@ -16,6 +16,7 @@ from webapp.gateway.listing import listed_bytes
 from webapp.gateway.stream import EventStream
 from webapp.gateway.subscriptions import Subscriptions
 from webapp.services import own_tools
+from webapp.services.agent_errors import about, failure, structured
 from webapp.services.audit import Actor
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
@@ -65,8 +66,8 @@ class Request:
         return meta if isinstance(meta, dict) else {}
 
 
-def error(code: int, message: str) -> RpcError:
-    return RpcError({"code": code, "message": message})
+def error(code: int, message: str, data: dict[str, Any] | None = None) -> RpcError:
+    return RpcError({"code": code, "message": message} | ({"data": data} if data else {}))
 
 
 class Protocol:
@@ -103,21 +104,22 @@ class Protocol:
             raise error(INVALID_PARAMS, "arguments must be an object")
         if request.params.get("name") == own_tools.AWAIT_APPROVAL["name"]:
             request.answer = await self._await(request, arguments)
-            return request.answer.result
+            return structured(request.answer.result, own_tools.AWAIT_APPROVAL)
         if request.params.get("name") == own_tools.SEARCH_TOOLS:
             return await self._finder.find(request.catalogue, request.agent, arguments, request.server)
         tool = request.catalogue.find(request.agent, request.params.get("name"), request.server)
         if tool is None:
             name = str(request.params.get("name"))[:200]
             await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
-            raise error(INVALID_PARAMS, f"Unknown tool: {name}")
+            raise error(INVALID_PARAMS, f"Unknown tool: {name}", about("not_offered", "no"))
         try:
             request.answer = await self._calls.answer(_call(request, tool, arguments))
         except TooMany as refusal:
             name = tool.catalogue_name
             await self._calls.note_refusal(request.caller, name, arguments, refusal.what)
-            return answers.failure(f"{refusal.what} Wait until some of them are decided.")
-        return request.answer.result
+            text = f"{refusal.what} Wait until some of them are decided."
+            return structured(failure(text, "rate_limited", "later"), tool.definition)
+        return structured(request.answer.result, tool.definition)
 
     async def _listen(self, request: Request) -> dict[str, Any]:
         wanted = request.params.get("notifications")
@@ -136,7 +138,7 @@ class Protocol:
         try:
             return await self._calls.await_own(request.agent, approval_id, seconds, reason)
         except NotFound:
-            return Answer(answers.failure("There is no approval with this id for this agent."))
+            return Answer(failure("There is no approval with this id for this agent.", "invalid", "no"))
 
 
 def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> Call:

@@ -21,6 +21,7 @@ from webapp.upstream.failures import explain
 from webapp.upstream.strict import ascii_encoded
 
 MAX_RESUMES = 3
+LONGEST_RETRY = 86_400
 CONNECT_SECONDS = 5.0
 NO_REQUEST = -1  # an id that nobody can answer
 NO_STREAM = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
@@ -303,7 +304,13 @@ def _busy(reply: Reply) -> Unreachable:
         next_step="Try again later.",
         # 429 means that it did not even begin, so nothing is in doubt.
         sent=not limited,
+        retry_after=_seconds(reply.headers.get("retry-after", "")),
     )
+
+
+def _seconds(retry_after: str) -> int | None:
+    """RFC 9110 §10.2.3 allows a date as well; what comes as a number of seconds is worth passing on."""
+    return min(int(retry_after), LONGEST_RETRY) if re.fullmatch(r"[0-9]{1,9}", retry_after.strip()) else None
 
 
 def _ended_without_answer(host: str) -> Unreachable:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.services import audit
+from webapp.services.agent_errors import failure
 from webapp.services.approvals import record
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Approval, Integration, User
@@ -67,7 +68,7 @@ def fail(approval: Approval, why: str) -> None:
         return
     text = f"The approved call was not run: {why}"
     row = record.write_down(approval, "refused", {"why": why})
-    _finish(approval, "failed", {"content": [{"type": "text", "text": text}], "isError": True}, row)
+    _finish(approval, "failed", failure(text, "not_run", "later", approval_id=approval.id), row)
     audit.bump_generation()
 
 
