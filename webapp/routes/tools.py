@@ -102,8 +102,8 @@ def visible_html(text: object) -> Markup:
     plain = str(text or "")
     if plain.isascii() and plain.isprintable():
         return escape(plain)
-    mark = '<mark class="hidden-char">{}</mark>'
-    return Markup("").join(Markup(mark).format(piece) if hidden else piece for piece, hidden in reveal(plain))
+    mark = Markup('<mark class="hidden-char">{}</mark>')
+    return Markup("").join(mark.format(piece) if hidden else piece for piece, hidden in reveal(plain))
 
 
 @bp.get("")
