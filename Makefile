@@ -46,13 +46,13 @@ bench: .venv/dev
 screenshots: .venv/dev .venv/chromium
 	$(BIN)/python -m tests.browser.screenshots
 
-# Both locks from pyproject.toml, keeping the versions they have; `make lock UPGRADE=--upgrade` takes the newest.
+# The locks from pyproject.toml, keeping the versions they have; `make lock UPGRADE=--upgrade` takes the newest.
 lock: .venv/dev
 	$(PIP) uv
-	for extra in "" "-dev"; do \
+	for extra in "" postgres dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header $(UPGRADE) \
-	    --python-version 3.11 $${extra:+--extra dev --constraint requirements.lock} \
-	    pyproject.toml --output-file requirements$$extra.lock || exit 1; \
+	    --python-version 3.11 $${extra:+--extra $$extra --constraint requirements.lock} \
+	    pyproject.toml --output-file requirements$${extra:+-$$extra}.lock || exit 1; \
 	done
 
 .venv/bin/pip:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +10,23 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Config
+from tests import databases
 from tests.routes.visitors import Visitor, furnish
 from webapp import create_app
 from webapp.store.models import database
+
+databases.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    if folder := getattr(item, "funcargs", {}).get("tmp_path"):
+        databases.forget_under(folder)
+
+
+def pytest_sessionfinish() -> None:
+    databases.forget_all()
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +44,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def app(furnished: Path, config: Config) -> Iterator[Flask]:
-    shutil.copytree(furnished, config.data)
+    databases.copy(furnished, config.data)
     yield create_app(config)
     database.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import httpx2
 import pytest
 
 from config import Config
+from tests import databases
 from tests.house import served
 from webapp.asgi import program
 from webapp.services import accounts
@@ -22,7 +22,7 @@ HELD_BY_PROXY = "203.0.113.9"
 @pytest.fixture(scope="module")
 def url(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = tmp_path_factory.mktemp("asgi") / "data"
-    shutil.copytree(furnished, data)
+    databases.copy(furnished, data)
     with served(program(Config(data=data, forwarded_hops=1))) as url:
         yield url
 

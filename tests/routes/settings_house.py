@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from tests import databases
 from tests.routes.visitors import Visitor, furnish, opened
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import modern
@@ -34,7 +34,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def app(furnished: Path, tmp_path: Path) -> Iterator[Flask]:
-    shutil.copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     made = opened(tmp_path / "data", practice_url="http://127.0.0.1:8001")
     with database.connection_context():
         yield made

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import shlex
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests import databases
 from tests.keys import AGENTS, KEY, block, key_in
 from tests.routes.settings_house import admin, app, furnished, technician, viewer  # noqa: F401
 from tests.routes.visitors import Visitor, opened, text_of
@@ -396,7 +396,7 @@ def test_snippets_are_well_formed(admin: Visitor) -> None:
 
 
 def test_a_public_address_is_the_one_that_is_shown(furnished: Path, tmp_path: Path) -> None:
-    shutil.copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     app = opened(tmp_path / "data", public_url="https://tools.example.com", hold_seconds=100)
     app.config["PREFERRED_URL_SCHEME"] = "https"  # the test's browser comes over https
     with database.connection_context():

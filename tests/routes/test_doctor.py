@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests import databases
 from tests.authority import Service, authority
 from tests.canaries import leaks
 from tests.house import served
@@ -302,7 +302,7 @@ def test_all_lines_are_there_from_the_start_and_fill_one_by_one(admin: Visitor) 
 def test_a_return_address_that_cannot_work_is_explained_before_the_jump(
     furnished: Path, tmp_path: Path, public_url: str, said: str, next_step: str
 ) -> None:
-    shutil.copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     admin = Visitor.signed_in(opened(tmp_path / "data", public_url=public_url, trusted_hosts=("localhost",)))
     with authority() as service, database.connection_context():
         html = begun(admin, service.mcp_url)

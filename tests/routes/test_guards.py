@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 from flask import Flask
@@ -12,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import from_environment
+from tests import databases
 from tests.house import PASSWORD, token_in
 from tests.routes.visitors import HERE, Visitor
 from webapp import create_app
@@ -157,7 +157,7 @@ def test_over_plain_http_the_cookie_is_kept_from_scripts_and_other_sites(client:
 
 
 def test_over_https_the_cookie_is_bound_to_this_host(furnished: Path, tmp_path: Path) -> None:
-    copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     settings = {"PUBLIC_URL": "https://gate.example.com", "GATEHOUSE_DATA": str(tmp_path / "data")}
     app = create_app(from_environment(settings))
     client, stranger = (app.test_client(use_cookies=False) for _ in range(2))
@@ -198,7 +198,7 @@ def test_nobody_forwards_unless_the_settings_say_so(client: FlaskClient) -> None
 
 
 def test_the_address_that_our_own_proxy_saw_counts(furnished: Path, tmp_path: Path) -> None:
-    copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     settings = {"FORWARDED_HOPS": "1", "GATEHOUSE_DATA": str(tmp_path / "data")}
     client = create_app(from_environment(settings)).test_client()
     sign_in(client, headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.9"})
@@ -306,7 +306,7 @@ def test_a_fragment_sends_the_whole_page_to_sign_in(client: FlaskClient) -> None
 
 
 def test_a_view_that_says_nothing_is_closed_to_all(config: object, furnished: Path, tmp_path: Path) -> None:
-    copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     app = create_app(from_environment({"GATEHOUSE_DATA": str(tmp_path / "data")}))
     app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
     with database.connection_context():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import from_environment
+from tests import databases
 from tests.routes.visitors import HTMX, Visitor
 from webapp import create_app
 
@@ -123,7 +123,7 @@ def test_the_policy_allows_nothing_inline_and_nobody_else() -> None:
 
 
 def test_over_https_browsers_are_told_to_stay_there(furnished: Path, tmp_path: Path) -> None:
-    shutil.copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     settings = {"PUBLIC_URL": "https://gate.example.com", "GATEHOUSE_DATA": str(tmp_path / "data")}
     client = create_app(from_environment(settings)).test_client()
     proxied = {"Host": "gate.example.com", "X-Forwarded-Proto": "https"}

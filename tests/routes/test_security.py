@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests import databases
 from tests.house import PASSWORD, token_in
 from tests.routes.settings_house import app, furnished  # noqa: F401
 from tests.routes.visitors import HTMX, Visitor, opened
@@ -148,7 +148,7 @@ def test_the_cookie_is_a_strict_one(app: Flask) -> None:
 
 
 def test_over_https_the_cookie_belongs_to_this_host_only(furnished: Path, tmp_path: Path) -> None:
-    shutil.copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     made = opened(tmp_path / "data", public_url="https://gate.example.com", forwarded_hops=1)
     browser = made.test_client()
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "9.9.9.9", "Host": "gate.example.com"}

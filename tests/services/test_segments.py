@@ -11,6 +11,7 @@ import pytest
 from peewee import DatabaseError
 
 from config import Config
+from tests.databases import tamper
 from webapp.services import audit, retention, segments
 from webapp.services.audit import COMMAND, Actor, Row
 from webapp.services.retention import Retention
@@ -49,15 +50,6 @@ def keep(days: int, *, files: bool = False) -> None:
 
 def ids() -> list[int]:
     return [id for (id,) in Entry.select(Entry.id).order_by(Entry.id).tuples()]
-
-
-def tamper(*statements: str) -> None:
-    """As somebody who has the file, but not the key."""
-    triggers = database.execute_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for (trigger,) in triggers:
-        database.execute_sql(f"DROP TRIGGER {trigger}")
-    for statement in statements:
-        database.execute_sql(statement)
 
 
 def test_old_rows_go_and_the_rest_is_still_whole(data: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from peewee import DatabaseError
 from playhouse.schema_diff import diff_models
 
+from tests.databases import tamper
 from webapp.services import audit
 from webapp.services.audit import COMMAND
 from webapp.store.database import StoreProblem, open_store, writing
@@ -59,10 +60,7 @@ def test_tampering_is_named_by_its_first_row(data: Path, tampering: str, first_b
     rows(5)
     with database.connection_context():
         assert audit.verify().intact and audit.verify().rows == 5
-        database.execute_sql("DROP TRIGGER entry_is_not_changed")
-        database.execute_sql("DROP TRIGGER entry_is_not_removed")
-        for statement in tampering.split(";"):
-            database.execute_sql(statement)
+        tamper(*tampering.split(";"))
         assert audit.verify().first_bad == first_bad
 
 
@@ -70,8 +68,7 @@ def test_a_cut_tail_shows_against_a_head_kept_elsewhere(data: Path) -> None:
     rows(5)
     with database.connection_context():
         head = audit.verify().head
-        database.execute_sql("DROP TRIGGER entry_is_not_removed")
-        database.execute_sql("DELETE FROM entry WHERE id = 5")
+        tamper("DELETE FROM entry WHERE id = 5")
         cut = audit.verify()
         assert cut.intact and cut.head != head
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from webapp.services.own_tools import Mode
+from webapp.store.database import snapshot
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Connection, Integration, Tool, database
 
@@ -124,7 +125,7 @@ def generation() -> int:
 
 
 def load() -> Catalogue:
-    with database.connection_context(), database.atomic():  # one snapshot: generation and rows fit together
+    with database.connection_context(), snapshot():  # generation and rows fit together
         number = generation()
         sources = {source.id: source for source in _sources()}
         tools = sorted(_tools(sources), key=lambda tool: tool.wire_name)

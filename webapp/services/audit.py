@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,11 +20,13 @@ from weakref import WeakKeyDictionary
 
 from peewee import Database
 
+from webapp.store.database import snapshot
 from webapp.store.fields import now, storable
 from webapp.store.models import Entry, Segment, State, database, state
 from webapp.store.secrets import vault
 
 START = bytes(32)
+BITE = 1_000  # rows read at once: a walk through a million holds no more than these
 COLUMNS = ("at", "kind", "actor_kind", "actor", "action", "integration", "tool", "policy",
            "outcome", "duration_ms", "approval", "ip", "details", "digest")  # fmt: skip
 _log_keys: WeakKeyDictionary[Database, bytes] = WeakKeyDictionary()
@@ -94,13 +96,15 @@ def record(
 
 
 def append(rows: Iterable[Row]) -> None:
-    """Add rows to the chain, inside the caller's write transaction (the write lock keeps the chain straight)."""
-    key, previous, insert = log_key(), head(), _insert()
+    """Add rows to the chain, inside the caller's write transaction (writers take turns, which keeps the chain
+    straight and its ids without gaps)."""
+    key, (id, previous), chained = log_key(), _end(), []
     for row in rows:
         values = _values(row)
-        previous = _digest(key, previous, values)
+        previous, id = _digest(key, previous, values), id + 1
         values |= {"at": Entry.at.db_value(values["at"]), "digest": previous}
-        database.execute_sql(insert, [values[name] for name in COLUMNS])
+        chained.append([id, *(values[name] for name in COLUMNS)])
+    database.insert_rows(_insert(), chained)
 
 
 def bump_generation() -> None:
@@ -110,8 +114,16 @@ def bump_generation() -> None:
 
 
 def head() -> bytes:
-    last = database.execute_sql('SELECT "digest" FROM "entry" ORDER BY "id" DESC LIMIT 1').fetchone()
-    return bytes(last[0]) if last else sealed().digest
+    return _end()[1]
+
+
+def _end() -> tuple[int, bytes]:
+    """Id and digest of the last row."""
+    last = database.execute_sql('SELECT "id", "digest" FROM "entry" ORDER BY "id" DESC LIMIT 1').fetchone()
+    if last is None:
+        end = sealed()
+        return end.last_id, end.digest
+    return last[0], bytes(last[1])
 
 
 @dataclass(frozen=True)
@@ -145,13 +157,18 @@ class Sealed:
 
 def verify() -> Verification:
     """Walk the whole chain. An edited, removed or moved row is named by the first id that doesn't fit."""
-    with database.atomic():  # seals and rows of one and the same moment
+    with snapshot():
         end = sealed()
         if end.forged is not None:
             return Verification(0, end.digest.hex(), end.forged, end.rows)
-        rows = Entry.select().where(Entry.id > end.last_id).order_by(Entry.id).iterator()
-        found = follow(rows, end.digest, end.next_id)
+        found = follow(_after(end.last_id), end.digest, end.next_id)
     return replace(found, sealed=end.rows)
+
+
+def _after(id: int) -> Iterator[Entry]:
+    while found := list(Entry.select().where(Entry.id > id).order_by(Entry.id).limit(BITE)):
+        yield from found
+        id = found[-1].id
 
 
 def follow(rows: Iterable[Entry], previous: bytes, expected_id: int | None) -> Verification:
@@ -186,8 +203,9 @@ def seal(segment: Segment, previous: bytes) -> bytes:
 
 def _insert() -> str:
     """Peewee would build the same statement anew for each row, which takes ten times as long as running it."""
-    names = ", ".join(f'"{name}"' for name in COLUMNS)
-    return f'INSERT INTO "entry" ({names}) VALUES ({", ".join([database.param] * len(COLUMNS))})'
+    names = ("id", *COLUMNS)
+    columns = ", ".join(f'"{name}"' for name in names)
+    return f'INSERT INTO "entry" ({columns}) VALUES ({", ".join([database.param] * len(names))})'
 
 
 def log_key() -> bytes:

@@ -12,8 +12,9 @@ from peewee import fn
 
 from webapp.services import sentences, times
 from webapp.services.tallying import QUARTER, durations, quarters, tallied
+from webapp.store.database import fetch, snapshot
 from webapp.store.fields import now
-from webapp.store.models import Entry, Integration, Pace, Tally, database
+from webapp.store.models import Entry, Integration, Pace, Tally
 
 DAYS = 30
 PACE_DAYS = 7
@@ -60,7 +61,7 @@ def last_days(zone: tzinfo, count: int = DAYS) -> list[Day]:
     """Oldest first; the last is today. Days begin at midnight of that zone."""
     dates = [times.today(zone) - timedelta(days=back) for back in reversed(range(count))]
     edges = [times.midnight(one, zone) for one in (*dates, times.day_after(dates[-1]))]
-    with database.atomic():  # what is counted and what is not yet, of one and the same moment
+    with snapshot():  # what is counted, and what is not yet
         days = [
             _counted(one, *edge) for one, edge in zip(dates, zip(edges, edges[1:], strict=False), strict=True)
         ]
@@ -89,7 +90,7 @@ def _counted(day: date, since: datetime, until: datetime) -> Day:
 def slowest(most: int = MOST_TOOLS) -> list[ToolPace]:
     """Over seven days (UTC), today being the last. Slowest by the 95th of 100 calls first."""
     since = datetime.combine(now().date() - timedelta(days=PACE_DAYS - 1), time.min, now().tzinfo)
-    with database.atomic():
+    with snapshot():
         rows = (
             Pace.select(Pace.tool, Pace.took_ms, fn.SUM(Pace.count))
             .where(Pace.day >= since)
@@ -132,12 +133,12 @@ class Failing:
 def failing() -> list[Failing]:
     """Integrations whose calls come to nothing just now, whatever their state says."""
     newest = Entry.select(fn.MAX(Entry.id)).scalar() or 0
-    sql = """SELECT "integration", SUM("outcome" IN ('failed', 'unknown')), COUNT(*) FROM "entry"
-        WHERE "id" > ? AND +"kind" = 'call' AND +"at" >= ? AND +"outcome" IN ('ok', 'tool_error', 'failed', 'unknown')
-        GROUP BY +"entry"."integration" """
+    sql = """SELECT "integration", COUNT(*) FILTER (WHERE "outcome" IN ('failed', 'unknown')), COUNT(*) FROM "entry"
+        WHERE "id" > ? AND COALESCE("kind", '') = 'call' AND COALESCE("at", NULL) >= ?
+        AND COALESCE("outcome", '') IN ('ok', 'tool_error', 'failed', 'unknown') GROUP BY 1"""
     since = str(Entry.at.db_value(now() - LAST_HOUR))
-    rows = database.execute_sql(sql, (newest - LOOKED_AT, since)).fetchall()
-    bad = {name: (failed, calls) for name, failed, calls in rows if failed >= FAILS and failed * 2 >= calls}
+    found = fetch(sql, (newest - LOOKED_AT, since))
+    bad = {name: (failed, calls) for name, failed, calls in found if failed >= FAILS and failed * 2 >= calls}
     return [
         Failing(one, *bad[one.name]) for one in Integration.listed().where(Integration.name.in_(list(bad)))
     ]

@@ -135,9 +135,9 @@ def _conditions(wanted: Wanted) -> list[Expression]:
             | places[2].contains(wanted.text)
         )
     if wanted.begins:
-        said.append(_plain(Entry.at) >= _stored(wanted.begins))
+        said.append(fn.COALESCE(Entry.at, None) >= _stored(wanted.begins))
     if wanted.ends:
-        said.append(_plain(Entry.at) < _stored(wanted.ends))
+        said.append(fn.COALESCE(Entry.at, None) < _stored(wanted.ends))
     return said
 
 
@@ -153,7 +153,7 @@ def _what(wanted: Wanted) -> Iterator[Expression]:
     if wanted.kind == "change" or wanted.action not in ("", "call"):
         yield IS_CHANGE
     if wanted.kind not in ("", "change"):
-        yield _plain(Entry.kind) == wanted.kind
+        yield fn.COALESCE(Entry.kind, None) == wanted.kind
     if wanted.outcome:
         members = (
             sentences.GROUPS[wanted.outcome][1] if wanted.outcome in sentences.GROUPS else (wanted.outcome,)
@@ -167,11 +167,6 @@ def _what(wanted: Wanted) -> Iterator[Expression]:
     for name in ("integration", "tool", "action"):
         if value := getattr(wanted, name):
             yield getattr(Entry, name) == value
-
-
-def _plain(column: Any) -> Any:
-    """Out of reach of the index on (kind, at): by it SQLite would sort half the log to find one page."""
-    return fn.COALESCE(column, "")
 
 
 def _stored(moment: datetime) -> str:

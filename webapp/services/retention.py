@@ -12,7 +12,7 @@ from webapp.services import accounts, audit, segments
 from webapp.services.audit import SYSTEM, Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Entry, Segment, State, state
+from webapp.store.models import Entry, Segment, State, remember, state
 
 FEWEST_DAYS, MOST_DAYS = 35, 3650  # Home shows thirty days, with the same numbers as the log
 EVERY = timedelta(days=1)
@@ -74,7 +74,7 @@ def change(retention: Retention, actor: Actor) -> None:
     accounts.needs(actor, "admin")
     before = current()
     with writing():
-        State.replace(key="retention", value=asdict(retention)).execute()
+        remember("retention", asdict(retention))
         State.delete().where(State.key == "retention_due").execute()  # it holds from the next look on
         details = asdict(retention) | {"before": before.days}
         audit.record("log.kept", actor, details=details, agents_notice=False)
@@ -139,4 +139,4 @@ def _path(segment: Segment) -> Path:
 def _note_problem(text: str) -> None:
     if text != problem():
         with writing():
-            State.replace(key="retention_problem", value=text).execute()
+            remember("retention_problem", text)

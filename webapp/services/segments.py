@@ -14,9 +14,9 @@ from peewee import fn
 from webapp.errors import Refused
 from webapp.services import audit, export
 from webapp.services.audit import Actor, Sealed
-from webapp.store.database import writing
+from webapp.store.database import fetch, writing
 from webapp.store.fields import now
-from webapp.store.models import Entry, Segment, Tally, database
+from webapp.store.models import Entry, Segment, Tally
 
 MOST_ROWS = 20_000  # of one segment: some seconds of work, which a worker that stops waits for
 # In small bites, with a breath between them: calls go on meanwhile.
@@ -67,13 +67,13 @@ def file_name(first_id: int, last_id: int) -> str:
 def _last_before(end: Sealed, moment: datetime) -> int | None:
     """Up to the first row that is young enough to stay: none is skipped, though some lie out of order. What claims
     to be of the future was written under a wrong clock, and holds nothing back."""
-    sql = 'SELECT "id" FROM "entry" WHERE "id" > ? AND +"at" BETWEEN ? AND ? ORDER BY "id" LIMIT 1'
+    sql = 'SELECT "id" FROM "entry" WHERE "id" > ? AND COALESCE("at", NULL) BETWEEN ? AND ? ORDER BY "id" LIMIT 1'
     span = [str(Entry.at.db_value(one)) for one in (moment, now() + timedelta(hours=1))]
-    young = database.execute_sql(sql, (end.last_id, *span)).fetchone()
-    if young is None:
+    young = fetch(sql, (end.last_id, *span))
+    if not young:
         return None  # nothing is young: the last row of the log never goes
     oldest = Entry.select(fn.MIN(Entry.id)).where(Entry.id > end.last_id).scalar()
-    last = min(young[0] - 1, oldest + MOST_ROWS - 1)
+    last = min(young[0][0] - 1, oldest + MOST_ROWS - 1)
     return last if last >= oldest else None
 
 

@@ -10,17 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from webapp.store.database import writing
+from webapp.store.database import execute, fetch, writing
 from webapp.store.fields import now
-from webapp.store.models import Pace, State, Tally, database, state
+from webapp.store.models import Pace, Tally, database, remember, state
 
 CHUNK = 2_000  # rows: a write of a few milliseconds
 QUARTER = timedelta(minutes=15)
 KEPT_PACE = timedelta(days=10)
 RAN = ("ok", "tool_error", "failed")  # calls that took as long as their server took
-# Moments are stored as text, so the quarter of an hour is the first 14 characters and one of four endings.
-START = """substr("at", 1, 14) || CASE WHEN substr("at", 15, 2) < '15' THEN '00' WHEN substr("at", 15, 2) < '30'
-    THEN '15' WHEN substr("at", 15, 2) < '45' THEN '30' ELSE '45' END || ':00'"""
 
 
 def tallied() -> int:
@@ -31,9 +28,10 @@ def tallied() -> int:
 def count_ahead(most: int = CHUNK) -> int:
     """Counts the next rows; how many. 0: all is counted, or another worker was quicker."""
     done = tallied()
-    (last,) = database.execute_sql(
-        'SELECT MAX("id") FROM (SELECT "id" FROM "entry" WHERE "id" > ? ORDER BY "id" LIMIT ?)', (done, most)
-    ).fetchone()
+    ((last,),) = fetch(
+        'SELECT MAX("id") FROM (SELECT "id" FROM "entry" WHERE "id" > ? ORDER BY "id" LIMIT ?) AS next',
+        (done, most),
+    )
     if last is None:
         return 0
     tallies, paces = quarters(done, last), durations(done, last)
@@ -42,7 +40,7 @@ def count_ahead(most: int = CHUNK) -> int:
             return 0
         _add_tallies(tallies)
         _add_paces(paces)
-        State.replace(key="tallied", value=last).execute()
+        remember("tallied", last)
     return sum(count for *_, count, _first, _last in tallies)
 
 
@@ -54,21 +52,21 @@ def forget_old() -> None:
 def quarters(after: int, to: int, since: datetime | None = None) -> list[tuple[Any, ...]]:
     """(start, kind, outcome, count, first id, last id) of the rows after one id and up to another."""
     conditions, values = _between(after, to, since)
-    sql = f"""SELECT {START}, "kind", "outcome", COUNT(*), MIN("id"), MAX("id") FROM "entry"
+    sql = f"""SELECT {database.QUARTER_OF_ROW}, "kind", "outcome", COUNT(*), MIN("id"), MAX("id") FROM "entry"
         WHERE {conditions} GROUP BY 1, 2, 3"""
-    rows = database.execute_sql(sql, values).fetchall()
-    return [(Tally.start.python_value(start), *rest) for start, *rest in rows]
+    return [(Tally.start.python_value(start), *rest) for start, *rest in fetch(sql, values)]
 
 
 def durations(after: int, to: int, since: datetime | None = None) -> Counter[tuple[datetime, str, int]]:
     """How many calls by (day, tool, milliseconds as shown)."""
     conditions, values = _between(after, to, since)
-    sql = f"""SELECT substr("at", 1, 10), "tool", CAST(ROUND("duration_ms") AS INTEGER), COUNT(*)
-        FROM "entry" WHERE {conditions} AND +"kind" = 'call' AND "duration_ms" IS NOT NULL
-        AND +"outcome" IN ({", ".join("?" * len(RAN))}) GROUP BY 1, 2, 3"""
+    sql = f"""SELECT {database.DAY_OF_ROW}, "tool", CAST(ROUND("duration_ms") AS INTEGER), COUNT(*)
+        FROM "entry" WHERE {conditions} AND COALESCE("kind", '') = 'call' AND "duration_ms" IS NOT NULL
+        AND COALESCE("outcome", '') IN ({", ".join("?" * len(RAN))}) GROUP BY 1, 2, 3"""
     found: Counter[tuple[datetime, str, int]] = Counter()
-    for day, tool, took, count in database.execute_sql(sql, [*values, *RAN]).fetchall():
-        found[datetime.fromisoformat(f"{day}T00:00:00+00:00"), tool, as_shown(took)] += count
+    for day, tool, took, count in fetch(sql, [*values, *RAN]):
+        if start := Pace.day.python_value(day):
+            found[start, tool, as_shown(took)] += count
     return found
 
 
@@ -81,19 +79,20 @@ def as_shown(milliseconds: float) -> int:
 
 
 def _between(after: int, to: int, since: datetime | None) -> tuple[str, list[Any]]:
-    """The plus keeps SQLite from walking through a whole kind by its index."""
+    """COALESCE keeps SQLite from walking through a whole kind by its index."""
     if since is None:
         return '"id" > ? AND "id" <= ?', [after, to]
-    return '"id" > ? AND "id" <= ? AND +"at" >= ?', [after, to, str(Tally.start.db_value(since))]
+    earliest = str(Tally.start.db_value(since))
+    return '"id" > ? AND "id" <= ? AND COALESCE("at", NULL) >= ?', [after, to, earliest]
 
 
 def _add_tallies(tallies: Iterable[tuple[Any, ...]]) -> None:
     """Ids only grow, so `first_id` stays."""
     for start, *rest in tallies:
-        database.execute_sql(
+        execute(
             """INSERT INTO "tally" ("start", "kind", "outcome", "count", "first_id", "last_id")
             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ("start", "kind", "outcome") DO UPDATE
-            SET "count" = "count" + excluded."count", "last_id" = excluded.last_id""",
+            SET "count" = "tally"."count" + excluded."count", "last_id" = excluded.last_id""",
             (Tally.start.db_value(start), *rest),
         )
 
@@ -103,8 +102,8 @@ def _add_paces(paces: Counter[tuple[datetime, str, int]]) -> None:
     oldest = now() - KEPT_PACE
     for (day, tool, took), count in paces.items():
         if day >= oldest:
-            database.execute_sql(
+            execute(
                 """INSERT INTO "pace" ("day", "tool", "took_ms", "count") VALUES (?, ?, ?, ?)
-                ON CONFLICT ("day", "tool", "took_ms") DO UPDATE SET "count" = "count" + excluded.count""",
+                ON CONFLICT ("day", "tool", "took_ms") DO UPDATE SET "count" = "pace"."count" + excluded.count""",
                 (Pace.day.db_value(day), tool, took, count),
             )

@@ -35,7 +35,9 @@ def count(bucket: str, limit: Limit) -> None:
         row = Throttle.get_or_none(Throttle.bucket == bucket)
         if row is None or row.since + window <= moment:
             _forget_old(moment, window)
-            Throttle.replace(bucket=bucket, tries=1, since=moment).execute()
+            Throttle.insert(bucket=bucket, tries=1, since=moment).on_conflict(
+                conflict_target=[Throttle.bucket], preserve=[Throttle.tries, Throttle.since]
+            ).execute()
             return
         if row.tries >= limit.tries:
             raise _too_many(row.since + window - moment)

@@ -280,11 +280,8 @@ def _order(order: str) -> list[Any]:
         case "used":
             return [fn.COALESCE(_newest_call(Entry.id), 0).desc(), Tool.catalogue_name]
         case "changed":
-            moments = (Tool.policy_at, Tool.changed_at, Tool.missing_since)
-            return [
-                fn.MAX(Tool.first_seen_at, *(fn.COALESCE(one, "") for one in moments)).desc(),
-                Tool.catalogue_name,
-            ]
+            moments = (Tool.first_seen_at, Tool.policy_at, Tool.changed_at, Tool.missing_since)
+            return [database.latest_of(moments).desc(), Tool.catalogue_name]
     return [Tool.catalogue_name]
 
 

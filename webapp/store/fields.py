@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from peewee import BlobField, DateTimeField, TextField
+import peewee
+from peewee import BlobField, DateTimeField
 
 from webapp.store.secrets import vault
 
@@ -16,8 +17,25 @@ def now() -> datetime:
 
 
 def storable(text: str) -> str:
-    """Servers send lone surrogates in JSON; no database takes them, and no row may be lost to one."""
-    return text.encode("utf-8", "replace").decode()
+    """Servers send lone surrogates and zero bytes in JSON; not every database takes them, and no row may be lost
+    to one."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class _Line(peewee.CharField):  # type: ignore[misc]
+    def db_value(self, value: Any) -> Any:
+        return storable(value) if isinstance(value, str) else value
+
+
+class _Text(peewee.TextField):  # type: ignore[misc]
+    def db_value(self, value: Any) -> Any:
+        return storable(value) if isinstance(value, str) else value
+
+
+# Like Peewee's own they are Any to the type checker, so that columns on rows are. Texts are as long as they are:
+# no store enforces a width.
+CharField: Any = _Line
+TextField: Any = _Text
 
 
 class Moment(DateTimeField):  # type: ignore[misc]
@@ -31,7 +49,7 @@ class Moment(DateTimeField):  # type: ignore[misc]
         return moment.replace(tzinfo=UTC) if moment else None
 
 
-class Json(TextField):  # type: ignore[misc]
+class Json(peewee.TextField):  # type: ignore[misc]
     def db_value(self, value: Any) -> str | None:
         return (
             None if value is None else storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -9,22 +9,20 @@ from typing import Any
 from peewee import (
     JOIN,
     SQL,
-    AutoField,
+    BigAutoField,
     BigIntegerField,
     BlobField,
     BooleanField,
-    CharField,
     DatabaseProxy,
     FloatField,
     ForeignKeyField,
     IntegerField,
     Model,
     ModelSelect,
-    TextField,
     fn,
 )
 
-from webapp.store.fields import Json, Moment, Sealed, now
+from webapp.store.fields import CharField, Json, Moment, Sealed, TextField, now
 
 database = DatabaseProxy()
 
@@ -368,7 +366,7 @@ class Approval(Table):
     asked_by = ForeignKeyField(
         User, null=True, index=False, on_delete="SET NULL"
     )  # a person, where no agent asks
-    log_row = IntegerField(null=True)  # id of the entry that tells how it ended
+    log_row = BigIntegerField(null=True)  # id of the entry that tells how it ended
     result = Sealed(null=True)
     result_delivered_at = Moment(null=True)
     agent_waits_until = Moment(
@@ -455,7 +453,7 @@ class Entry(Table):
     failed · cancelled · unknown; of a change: ok or refused.
     """
 
-    id = AutoField()
+    id = BigAutoField()
     at = Moment()
     kind = CharField()
     actor_kind = CharField()  # user, agent, command, system
@@ -581,3 +579,10 @@ MODELS: list[type[Table]] = [
 def state(key: str, default: Any = None) -> Any:
     row = State.get_or_none(State.key == key)
     return default if row is None else row.value
+
+
+def remember(key: str, value: Any) -> None:
+    """In the caller's transaction."""
+    State.insert(key=key, value=value).on_conflict(
+        conflict_target=[State.key], preserve=[State.value]
+    ).execute()

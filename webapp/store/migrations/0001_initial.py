@@ -2,6 +2,7 @@
 
 from peewee import (
     AutoField,
+    BigAutoField,
     BlobField,
     BooleanField,
     CharField,
@@ -10,6 +11,7 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    PostgresqlDatabase,
     TextField,
 )
 
@@ -152,6 +154,7 @@ def up(migrator, db):
     db.create_tables([Connection])
 
     class Entry(Model):
+        id = BigAutoField()
         at = DateTimeField()
         kind = CharField()
         actor_kind = CharField()
@@ -231,6 +234,15 @@ def up(migrator, db):
     db.create_tables([Worker])
 
     # Nobody changes the log afterwards, not even by a slip in our own code.
+    if isinstance(db, PostgresqlDatabase):
+        db.execute_sql("""
+            CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'the log is append-only'; END $$""")
+        for name, event in (("changed", "UPDATE"), ("removed", "DELETE"), ("emptied", "TRUNCATE")):
+            each = "STATEMENT" if event == "TRUNCATE" else "ROW"
+            db.execute_sql(f"""CREATE TRIGGER entry_is_not_{name} BEFORE {event} ON entry
+                FOR EACH {each} EXECUTE FUNCTION refuse_change()""")
+        return
     db.execute_sql("""
         CREATE TRIGGER entry_is_not_changed BEFORE UPDATE ON entry
         BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END""")

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 
-from peewee import CharField, DateTimeField, ForeignKeyField, Model, TextField
+from peewee import CharField, DateTimeField, ForeignKeyField, Model, PostgresqlDatabase, TextField
 
 # As the application's own rule stood when this was written.
 HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
@@ -13,7 +13,8 @@ MARKS |= {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
 
 def up(migrator, db):
     # Not by add_column: it would build the table anew, and dropping the old one would empty what points to it.
-    for column in ('"flagged" INTEGER NOT NULL DEFAULT 0', '"policy_bulk" VARCHAR(255) NOT NULL DEFAULT \'\''):
+    no = 'BOOLEAN NOT NULL DEFAULT FALSE' if isinstance(db, PostgresqlDatabase) else 'INTEGER NOT NULL DEFAULT 0'
+    for column in (f'"flagged" {no}', '"policy_bulk" VARCHAR(255) NOT NULL DEFAULT \'\''):
         db.execute_sql(f'ALTER TABLE "tool" ADD COLUMN {column}')
     db.execute_sql('CREATE INDEX "tool_catalogue_name_policy" ON "tool" ("catalogue_name", "policy")')
     # What was done to one tool, without walking past its calls.
@@ -21,7 +22,7 @@ def up(migrator, db):
     rows = db.execute_sql('SELECT "id", "definition" FROM "tool"').fetchall()
     flagged = [id for id, definition in rows if hides(json.loads(definition))]
     for id in flagged:
-        db.execute_sql('UPDATE "tool" SET "flagged" = 1 WHERE "id" = ?', (id,))
+        db.execute_sql(f'UPDATE "tool" SET "flagged" = {db.param} WHERE "id" = {db.param}', (True, id))
 
     class Tool(Model):
         class Meta:

@@ -1,6 +1,16 @@
 """The same call approved for a while, the rule of two, and notices that a call waits."""
 
-from peewee import BlobField, BooleanField, CharField, DateTimeField, ForeignKeyField, IntegerField, Model, TextField
+from peewee import (
+    BlobField,
+    BooleanField,
+    CharField,
+    DateTimeField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    PostgresqlDatabase,
+    TextField,
+)
 
 
 def up(migrator, db):
@@ -64,8 +74,10 @@ def up(migrator, db):
     db.create_tables([Notice])
 
     # Not by add_column: it would build the tables anew, and dropping the old ones would empty what points to them.
-    db.execute_sql('ALTER TABLE "tool" ADD COLUMN "second_person" INTEGER NOT NULL DEFAULT 0')
+    postgresql = isinstance(db, PostgresqlDatabase)
+    no = 'BOOLEAN NOT NULL DEFAULT FALSE' if postgresql else 'INTEGER NOT NULL DEFAULT 0'
+    db.execute_sql(f'ALTER TABLE "tool" ADD COLUMN "second_person" {no}')
     db.execute_sql('ALTER TABLE "approval" ADD COLUMN "standing_id" INTEGER'
                    ' REFERENCES "standing" ("id") ON DELETE SET NULL')
-    db.execute_sql('ALTER TABLE "approval" ADD COLUMN "log_row" INTEGER')
+    db.execute_sql(f'ALTER TABLE "approval" ADD COLUMN "log_row" {"BIGINT" if postgresql else "INTEGER"}')
     db.execute_sql('CREATE INDEX "approval_created_at" ON "approval" ("created_at")')

@@ -1,6 +1,6 @@
 """A person's zone and theme; figures counted ahead; sealed stretches of the log; indexes for its filters."""
 
-from peewee import BigIntegerField, BlobField, CharField, DateTimeField, IntegerField, Model
+from peewee import BigIntegerField, BlobField, CharField, DateTimeField, IntegerField, Model, PostgresqlDatabase
 
 
 def up(migrator, db):
@@ -52,6 +52,22 @@ def up(migrator, db):
     db.execute_sql("""CREATE INDEX "entry_changes" ON "entry" ("id") WHERE "kind" = 'change'""")
 
     # A row of the log may go once it is sealed; a seal never changes and never goes.
+    if isinstance(db, PostgresqlDatabase):
+        db.execute_sql("""
+            CREATE FUNCTION refuse_unsealed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF OLD.id > (SELECT COALESCE(MAX(last_id), 0) FROM segment) THEN
+                    RAISE EXCEPTION 'the log is append-only';
+                END IF;
+                RETURN OLD;
+            END $$""")
+        db.execute_sql('DROP TRIGGER entry_is_not_removed ON entry')
+        db.execute_sql("""CREATE TRIGGER entry_is_not_removed BEFORE DELETE ON entry
+            FOR EACH ROW EXECUTE FUNCTION refuse_unsealed()""")
+        for change in ("UPDATE", "DELETE", "TRUNCATE"):
+            each = "STATEMENT" if change == "TRUNCATE" else "ROW"
+            db.execute_sql(f"""CREATE TRIGGER segment_is_kept_from_{change.lower()} BEFORE {change} ON segment
+                FOR EACH {each} EXECUTE FUNCTION refuse_change()""")
+        return
     db.execute_sql('DROP TRIGGER entry_is_not_removed')
     db.execute_sql("""
         CREATE TRIGGER entry_is_not_removed BEFORE DELETE ON entry

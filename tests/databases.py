@@ -1,0 +1,110 @@
+"""Which store the tests run on: SQLite, or PostgreSQL where GATEHOUSE_TEST_DATABASE is the address of a server.
+
+On PostgreSQL every data folder has a database of its own there, a copy of one that was migrated once.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from webapp.store import database as store
+
+SERVER = os.environ.get("GATEHOUSE_TEST_DATABASE", "")
+_of: dict[Path, str] = {}  # data folder → its database
+
+
+def url(data: Path) -> str:
+    """What DATABASE_URL says for this data folder; empty on SQLite."""
+    return _url(_named(data)) if SERVER else ""
+
+
+def install() -> None:
+    """From now on a store without an address is opened where the tests run."""
+    if SERVER and store.connect is not _connect:
+        store.connect = _connect
+
+
+def copy(source: Path, target: Path) -> None:
+    """A data folder with its database, which nobody has open."""
+    shutil.copytree(source, target)
+    if SERVER:
+        _of[target.resolve()] = _clone(_named(source))
+
+
+def forget_under(folder: Path) -> None:
+    """The databases of data folders in there are no longer wanted."""
+    for data in [data for data in _of if data.is_relative_to(folder)]:
+        _drop(_of.pop(data))
+
+
+def forget_all() -> None:
+    forget_under(Path("/"))
+
+
+def tamper(*statements: str) -> None:
+    """As somebody who has the database, but not the key: past the triggers that guard the log."""
+    guards = (
+        "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal"
+        if SERVER
+        else "SELECT name, '' FROM sqlite_master WHERE type = 'trigger'"
+    )
+    for name, table in store.fetch(guards):
+        store.execute(f"DROP TRIGGER {name}" + (f" ON {table}" if SERVER else ""))
+    for statement in statements:
+        store.execute(statement)
+
+
+def _connect(data: Path, url_: str, real: Any = store.connect) -> Any:
+    return real(data, url_ or url(data))
+
+
+def _named(data: Path) -> str:
+    """A process that a test started finds what the test has made by the environment it was given."""
+    data = data.resolve()
+    if data not in _of:
+        _of[data] = _clone(_template())
+    return _of[data]
+
+
+def _template() -> str:
+    """Migrated by whoever comes first; the name says for which process tree, so that none is stale."""
+    name = f"migrated_{os.environ.setdefault('GATEHOUSE_TEST_RUN', secrets.token_hex(4))}"
+    with _server() as server:
+        server.execute("SELECT pg_advisory_lock(77)")
+        known = server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if not known:
+            server.execute(f'CREATE DATABASE "{name}_raw" TEMPLATE template0')
+            fresh = store.Postgresql(_url(f"{name}_raw"))
+            store.migrate(fresh)
+            fresh.close_all()
+            server.execute(f'ALTER DATABASE "{name}_raw" RENAME TO "{name}"')
+    return name
+
+
+def _clone(template: str) -> str:
+    name = f"test_{secrets.token_hex(8)}"
+    with _server() as server:
+        gone = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        server.execute(gone, (template,))
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return name
+
+
+def _drop(name: str) -> None:
+    with _server() as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _server() -> Any:
+    import psycopg
+
+    return psycopg.connect(SERVER, autocommit=True)
+
+
+def _url(name: str) -> str:
+    return urlsplit(SERVER)._replace(path=f"/{name}").geturl()

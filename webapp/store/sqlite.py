@@ -1,0 +1,76 @@
+"""SQLite in one file: in WAL mode, every commit on disk before it counts."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cysqlite
+from peewee import SQL, fn
+from playhouse.cysqlite_ext import CySqliteDatabase
+
+from webapp.store.problems import StoreProblem
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "busy_timeout": 10_000,
+    "foreign_keys": 1,
+    "journal_size_limit": 64 * 1024 * 1024,
+    "trusted_schema": 0,
+}
+
+
+class Sqlite(CySqliteDatabase):  # type: ignore[misc]
+    """Moments are stored as text, `YYYY-MM-DD HH:MM:SS.ffffff`: so the day is the first ten characters, and the
+    quarter of an hour the first fourteen and one of four endings."""
+
+    DAY_OF_ROW = """substr("at", 1, 10)"""
+    QUARTER_OF_ROW = """substr("at", 1, 14) || CASE WHEN substr("at", 15, 2) < '15' THEN '00'
+        WHEN substr("at", 15, 2) < '30' THEN '15' WHEN substr("at", 15, 2) < '45' THEN '30' ELSE '45' END || ':00'"""
+
+    def __init__(self, path: Path) -> None:
+        _refuse_unsafe()
+        path.touch(mode=0o600, exist_ok=True)
+        super().__init__(str(path), pragmas=PRAGMAS, timeout=10)
+
+    def let_go(self) -> None:
+        """Another database takes its place in this process."""
+        self.close()
+
+    def turn(self) -> Any:
+        """A write transaction. It takes the write lock at once: SQLite never waits for a reader that turns writer
+        (measured: 534 of 1,600 fail, with IMMEDIATE none)."""
+        return self.atomic("IMMEDIATE")
+
+    def snapshot(self) -> Any:
+        return self.atomic()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with Path(self.database).with_name("migrate.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def after_migration(self) -> None:
+        """Nothing to do: SQLite takes any length of text."""
+
+    def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        for row in rows:
+            self.execute_sql(statement, row)
+
+    def latest_of(self, moments: Iterable[Any]) -> Any:
+        """The largest of several columns, of which some may be null."""
+        return fn.MAX(SQL("''"), *(fn.COALESCE(one, "") for one in moments))
+
+
+def _refuse_unsafe() -> None:
+    """SQLite before 3.51.3 can corrupt a WAL database that two processes use."""
+    if cysqlite.sqlite_version_info < (3, 51, 3):
+        raise StoreProblem(
+            f"SQLite {cysqlite.sqlite_version} can damage a database that several workers share.",
+            next_step="Install a cysqlite that bundles SQLite 3.51.3 or newer.",
+        )
