@@ -1,6 +1,6 @@
 """A process that asks for a fresh token: `python -m tests.load.asker DATA NAME`, then a line on stdin for each time.
 
-Says the version it got, or the class of the refusal.
+Says the version it got, or the class of the refusal. It takes a holder of the lease for dead after LEASE_SECONDS.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from webapp.services import integrations, tokens
 from webapp.store.database import open_store
 from webapp.store.models import database
 
+LEASE_SECONDS = 1.0
+
 
 def main(data: str, name: str) -> None:
     open_store(Path(data))
+    tokens.LEASE_SECONDS = LEASE_SECONDS
     with database.connection_context():
         integration = integrations.find(name)
         print("ready", flush=True)

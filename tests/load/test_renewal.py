@@ -62,8 +62,8 @@ def heard(asker: subprocess.Popen[str]) -> str:
 
 
 def run_out() -> None:
-    """The access token's time is over; so is whatever lease a dead process held."""
-    Grant.update(expires_at=now(), lease_until=now()).execute()
+    """The access token's time is over."""
+    Grant.update(expires_at=now()).execute()
 
 
 def test_six_processes_renew_an_expired_token_once(

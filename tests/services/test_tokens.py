@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -380,18 +381,14 @@ def test_a_sign_in_made_meanwhile_is_neither_ended_nor_overwritten(
     set_faults(service, refresh_error=error, **{held: gate})
     service.arrived.clear()
 
-    def ask() -> Presented:
-        with database.connection_context():
-            return tokens.present(notes)
-
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
+        late = asking(notes, pool)
         assert service.arrived.wait(10)
         set_faults(service, **{held: None})
         assert sign_in(service, notes).ended == "done"
         mine = grants.opened(grant())
         gate.set()
-        shown = asking.result(20)
+        shown = late.result(20)
     assert token(shown) == mine.access and shown.version == 2
     assert grants.opened(grant()) == mine
     assert grant().renewable and states() == ["connected"]
@@ -440,25 +437,124 @@ def test_a_pause_stays_a_pause(notes: Integration, service: Service) -> None:
 # A lease
 
 
-def test_the_lease_of_a_dead_one_runs_out(notes: Integration, service: Service) -> None:
+def test_the_lease_of_a_dead_one_is_taken_over(
+    notes: Integration, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "LEASE_SECONDS", 0.2)
     left(-1)
-    change(lease_by="somebody who died", lease_until=now() - timedelta(milliseconds=1))
+    change(lease_by="somebody who died")
     assert tokens.present(notes).version == 2
+    assert grant().lease_by == ""
 
 
 def test_nobody_waits_for_ever(notes: Integration, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "WAIT_SECONDS", 0.2)
     left(-1)
-    change(lease_by="somebody slow", lease_until=now() + timedelta(minutes=1))
+    change(lease_by="somebody slow")
     with pytest.raises(Unreachable) as refusal:
         tokens.present(notes)
     assert refusal.value.next_step and service.refreshes == 0
     assert states() == ["connected"]
 
 
+def test_a_lease_that_changes_hands_is_not_that_of_a_dead_one(
+    notes: Integration, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(tokens, "WAIT_SECONDS", 1.0)
+    left(-1)
+    change(lease_by="one of many")
+    over = threading.Event()
+
+    def hand_on() -> None:
+        with database.connection_context():
+            for number in itertools.count():
+                change(lease_by=f"number {number}")
+                if over.wait(0.05):
+                    return
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hand_on)
+        with pytest.raises(Unreachable):
+            tokens.present(notes)
+        over.set()
+    assert service.refreshes == 0
+
+
+def test_while_another_renews_a_token_that_still_works_is_used(
+    notes: Integration, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "WAIT_SECONDS", 0.2)
+    left(30)
+    change(lease_by="somebody slow")
+    assert tokens.present(notes).version == 1
+    with pytest.raises(Unreachable):
+        tokens.present(notes, refused=1)
+    assert service.refreshes == 0
+
+
 def test_a_lease_outlasts_a_renewal() -> None:
-    assert tokens.LEASE.total_seconds() > tokens.REFRESH_SECONDS
-    assert tokens.WAIT_SECONDS > tokens.LEASE.total_seconds()
+    assert tokens.WAIT_SECONDS > tokens.LEASE_SECONDS > tokens.REFRESH_SECONDS
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up(notes: Integration, service: Service) -> None:
+    left(-1)
+    change(retry_at=now() + timedelta(hours=10), failures=1, problem="It was down.")
+    assert tokens.due() == [notes]
+    assert tokens.present(notes).version == 2
+
+
+def asking(notes: Integration, pool: ThreadPoolExecutor) -> Future[Presented]:
+    def ask() -> Presented:
+        with database.connection_context():
+            return tokens.present(notes)
+
+    return pool.submit(ask)
+
+
+def test_the_token_of_one_that_was_taken_for_dead_is_kept(notes: Integration, service: Service) -> None:
+    """It slept over its lease; whoever took that over came with a spent refresh token and was told so."""
+    left(-1)
+    service.faults.hold_answer = gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        late = asking(notes, pool)
+        while not service.refreshes:
+            assert not late.done()
+            threading.Event().wait(0.01)
+        service.faults.hold_answer = None
+        change(lease_by="another", renewable=False, problem="The refresh token was used before.")
+        with pytest.raises(NeedsAuthorization):
+            tokens.present(notes)
+        assert states() == ["needs_sign_in"]
+        gate.set()
+        shown = late.result(20)
+    assert shown.version == 2 and service.ledger.living(token(shown))
+    assert grant().renewable and states() == ["connected"]
+
+
+def test_a_store_that_can_not_be_written_just_then_loses_no_token(
+    notes: Integration, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    left(-1)
+    service.faults.hold_answer = gate = threading.Event()
+    refused = threading.Event()
+    caplog.handler.addFilter(lambda record: refused.set() or True)
+
+    def ask() -> Presented:
+        with database.connection_context():
+            database.execute_sql("PRAGMA busy_timeout = 20")
+            return tokens.present(notes)
+
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(ask)
+        while not service.refreshes:
+            assert not late.done()
+            threading.Event().wait(0.01)
+        with writing():
+            gate.set()
+            assert refused.wait(20)
+        shown = late.result(20)
+    assert shown.version == 2 and token(shown) == grants.opened(grant()).access
 
 
 # More scope, and giving it all back

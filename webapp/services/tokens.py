@@ -1,17 +1,23 @@
 """A fresh access token whenever one is needed: renewed early, by one at a time, on disk before it is used.
 
 Any number of threads, workers and machines may ask. Whoever takes the lease on the grant's row asks the sign-in
-service; the others wait for what comes of it. Nobody holds a lock of the database meanwhile.
+service; the others wait for what comes of it, or go on with a token that still works. Nobody holds a lock of the
+database meanwhile. A lease has no end in it, as clocks differ and jump: it is taken over from the dead by whoever has
+watched it for longer than a renewal takes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from peewee import OperationalError
 
 from webapp.errors import NeedsAuthorization, SignInRefused, Unreachable, UpstreamError
 from webapp.services import grants, health, registrations
@@ -21,10 +27,11 @@ from webapp.store.models import Grant, Integration
 from webapp.upstream.oauth import Tokens
 
 REFRESH_SECONDS = 12.0
-# Longer than a refresh may take: another one takes over only from the dead.
-LEASE = timedelta(seconds=15)
-WAIT_SECONDS = 25.0
+# Longer than a refresh and its commit may take: another one takes over only from the dead.
+LEASE_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+STORE_SECONDS, STORE_PAUSE_SECONDS = 60.0, 0.5
 # On demand a token is over this long before its time, or a tenth of its life before where that is shorter.
 LEEWAY = timedelta(seconds=60)
 # In the background it is renewed when a fifth of its life is left.
@@ -33,6 +40,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
 # Only these end a sign-in (RFC 6749 §5.2); everything else may pass.
 ENDED = ("invalid_grant", "invalid_client")
 REFUSED_ANEW = "The server refuses a token that was just renewed."
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,19 @@ def present(integration: Integration, *, refused: int = 0, early: bool = False) 
     `refused` is the version of a token that the server did not accept. Raises NeedsAuthorization where a person
     must sign in again, and Unreachable where the sign-in service can't be used and the token is over.
     """
-    me, deadline = secrets.token_hex(8), time.monotonic() + WAIT_SECONDS
+    me, watch = secrets.token_hex(8), _Watch()
     while True:
         grant = _grant(integration)
         if _is_good(grant, refused, early) or not _may_renew(grant, refused):
             return _presented(grant)
-        if _take_lease(grant, me):
-            _renew(grant, me)
-        elif time.monotonic() > deadline:
+        if watch.is_free(grant.lease_by) and _take_lease(grant, me):
+            try:
+                _renew(grant, me)
+            finally:
+                _give_lease_back(grant, me)
+        elif _is_usable(grant, refused) and not early:
+            return _presented(grant)
+        elif watch.is_over:
             raise _not_now("Another worker has been renewing the sign-in for too long.")
         else:
             time.sleep(LOOK_SECONDS)
@@ -74,10 +87,29 @@ def refused_anew(integration_id: int, version: int) -> None:
 def due() -> list[Integration]:
     """Whose tokens should be renewed now, before anybody needs them."""
     rows = Grant.select(Grant, Integration).join(Integration).where(
-        Grant.renewable, Grant.expires_at.is_null(False), Integration.state != "draft",
-        Grant.retry_at.is_null() | (Grant.retry_at <= now()),
+        Grant.renewable, Grant.expires_at.is_null(False), Integration.state != "draft"
     )  # fmt: skip
-    return [grant.integration for grant in rows if not _is_good(grant, 0, early=True)]
+    return [
+        grant.integration for grant in rows if not (_is_put_off(grant) or _is_good(grant, 0, early=True))
+    ]
+
+
+class _Watch:
+    """One who waits, with a watch of their own."""
+
+    def __init__(self) -> None:
+        self._began = self._since = time.monotonic()
+        self._holder = ""
+
+    def is_free(self, holder: str) -> bool:
+        """Whether the lease can be had: nobody has it, or the same one has had it before our eyes for too long."""
+        if holder != self._holder:
+            self._holder, self._since = holder, time.monotonic()
+        return not holder or time.monotonic() - self._since > LEASE_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() - self._began > WAIT_SECONDS
 
 
 def _grant(integration: Integration) -> Grant:
@@ -96,29 +128,39 @@ def _is_good(grant: Grant, refused: int, early: bool) -> bool:
 
 def _may_renew(grant: Grant, refused: int) -> bool:
     """False where the token at hand must do for now. Raises where none will."""
-    usable = grant.version != refused and (grant.expires_at is None or grant.expires_at > now())
+    usable = _is_usable(grant, refused)
     if not grant.renewable or grant.client_id is None:
         if not usable:
             raise _ended(grant, grant.problem or "The sign-in ran out, and it can't be renewed by itself.")
         return False
     if grant.version == refused and grant.problem == REFUSED_ANEW:
         raise _sign_in_again(REFUSED_ANEW)
-    if grant.retry_at is not None and grant.retry_at > now():
+    if _is_put_off(grant):
         if not usable:
             raise _not_now(grant.problem)
         return False
     return True
 
 
+def _is_usable(grant: Grant, refused: int) -> bool:
+    return grant.version != refused and not grant.over
+
+
+def _is_put_off(grant: Grant) -> bool:
+    """No longer than a pause can be: the clock may have been set back since."""
+    return grant.retry_at is not None and now() < grant.retry_at <= now() + LONGEST_PAUSE
+
+
 def _take_lease(grant: Grant, me: str) -> bool:
-    moment = now()
+    """From nobody, or from the one that was seen to have it."""
     with writing():
-        taken = (
-            Grant.update(lease_by=me, lease_until=moment + LEASE)
-            .where(Grant.id == grant.id, Grant.version == grant.version, Grant.lease_until <= moment)
-            .execute()
-        )
-    return bool(taken)
+        return bool(Grant.update(lease_by=me).where(_held(grant, grant.lease_by)).execute())
+
+
+def _give_lease_back(grant: Grant, me: str) -> None:
+    """Where what came of it is on disk, that has happened."""
+    with writing():
+        Grant.update(lease_by="").where(_held(grant, me)).execute()
 
 
 def _renew(grant: Grant, me: str) -> None:
@@ -136,29 +178,49 @@ def _renew(grant: Grant, me: str) -> None:
     except UpstreamError as error:
         _put_off(grant, me, error)
     else:
-        _keep(grant, me, fresh, old)
+        _keep(grant, fresh, old)
 
 
-def _keep(grant: Grant, me: str, fresh: Tokens, old: Tokens) -> None:
-    """Missed only where a new sign-in took the grant's place meanwhile, or this process stood still for long."""
+def _keep(grant: Grant, fresh: Tokens, old: Tokens) -> None:
+    """Whoever got a token keeps it, also when taken for dead meanwhile: no other renewal may ever work again.
+    Missed only where there is a newer one already."""
     kept = Tokens(fresh.access, fresh.refresh or old.refresh, fresh.expires_in, fresh.refresh_expires_in)
     values = grants.of_tokens(grant.integration_id, kept) | {
         "version": grant.version + 1,
-        "lease_until": now(),
+        "lease_by": "",
         "scope": fresh.scope or grant.scope,
     }
+    _surely(lambda: _replace(grant, values))
+
+
+def _replace(grant: Grant, values: dict[str, Any]) -> None:
     with writing():
-        written = Grant.update(**values).where(_mine(grant, me)).execute()
-        if written and grant.failures:
+        before = Grant.get_or_none(_same(grant))
+        written = Grant.update(**values).where(_same(grant)).execute()
+        if written and (before.failures or not before.renewable):
             health.mark(grant.integration, "connected")
+
+
+def _surely(write: Callable[[], None]) -> None:
+    """The old refresh token is spent and the new one is nowhere else: a store that is busy or full is waited for.
+    Nobody can take the lease over meanwhile, as that is a write too."""
+    deadline = time.monotonic() + STORE_SECONDS
+    while True:
+        try:
+            return write()
+        except OperationalError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("a renewed token could not be written: %s; trying again", error)
+            time.sleep(STORE_PAUSE_SECONDS)
 
 
 def _end(grant: Grant, refusal: SignInRefused) -> None:
     """Only if the row is as it was: the refusal may be about a token that another one has replaced."""
     with writing():
         ended = (
-            Grant.update(renewable=False, problem=refusal.what, lease_until=now())
-            .where(Grant.id == grant.id, Grant.version == grant.version)
+            Grant.update(renewable=False, problem=refusal.what, lease_by="")
+            .where(_same(grant))
             .execute()
         )
         if ended and refusal.code == "invalid_client":
@@ -171,16 +233,21 @@ def _put_off(grant: Grant, me: str, error: UpstreamError) -> None:
         "failures": grant.failures + 1,
         "retry_at": now() + pause,
         "problem": error.what,
-        "lease_until": now(),
+        "lease_by": "",
     }
     with writing():
-        Grant.update(**values).where(_mine(grant, me)).execute()
+        Grant.update(**values).where(_held(grant, me)).execute()
         if grant.expires_at is not None and grant.expires_at <= now():
             health.mark(grant.integration, "unreachable", f"The sign-in can’t be renewed: {error.what}")
 
 
-def _mine(grant: Grant, me: str) -> Any:
-    return (Grant.id == grant.id) & (Grant.version == grant.version) & (Grant.lease_by == me)
+def _same(grant: Grant) -> Any:
+    """The row as long as it has the token that this one has."""
+    return (Grant.id == grant.id) & (Grant.version == grant.version)
+
+
+def _held(grant: Grant, by: str) -> Any:
+    return _same(grant) & (Grant.lease_by == by)
 
 
 def _presented(grant: Grant) -> Presented:

@@ -182,8 +182,7 @@ class Grant(Table):
     granted_at = Moment(default=now)
     renewed_at = Moment(default=now)
     version = IntegerField(default=1)  # +1 with every new token
-    lease_by = CharField(default="")
-    lease_until = Moment(default=now)
+    lease_by = CharField(default="")  # who is renewing it; empty: nobody
     failures = IntegerField(default=0)
     retry_at = Moment(null=True)
     problem = TextField(default="")  # why the last renewal failed
