@@ -208,6 +208,17 @@ def test_a_way_back_works_for_ten_minutes(admin: Visitor, service: Service, draf
     assert service.exchanges == 0
 
 
+def test_a_fault_of_ours_leaves_no_code_in_the_address_bar(
+    admin: Visitor, service: Service, draft: str, rows: None
+) -> None:
+    callback = service.walk(jumped(admin, begun(admin)))
+    database.execute_sql('ALTER TABLE "grant" RENAME TO "lost"')
+    reply = back(admin, callback)
+    assert (reply.status_code, reply.location) == (303, "/oauth/ended/failed")
+    shown = text_of(admin.get(reply.location))
+    assert "fault of its own" in shown and "Integrations" in shown
+
+
 @pytest.mark.parametrize(
     "query", ["", "?state=", "?state=x", "?code=c&state=" + "s" * 5000, "?state=%ff%fe", "?x=1"]
 )

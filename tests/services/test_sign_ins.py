@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -508,24 +508,43 @@ def test_nobody_jumps_twice_over_a_finished_sign_in(way: Way, service: Service) 
     assert refusal.value.next_step
 
 
+def disconnected(way: Way) -> None:
+    Integration.delete().where(Integration.id == way.integration.id).execute()
+
+
+def moved_elsewhere(way: Way) -> None:
+    integrations.change_draft(way.integration, "https://other.example/mcp", "notes", way.actor)
+
+
+def another_client(way: Way) -> None:
+    OAuthClient.delete().execute()
+
+
 @pytest.mark.parametrize("fault", ["", "error200"])
-def test_disconnected_while_the_service_was_asked(way: Way, service: Service, fault: str) -> None:
-    """Nothing comes back to life, and whichever way the service answers, it is a refusal in words."""
+@pytest.mark.parametrize("meanwhile", [disconnected, moved_elsewhere, another_client])
+def test_changed_while_the_service_was_asked(
+    way: Way, service: Service, meanwhile: Callable[[Way], None], fault: str
+) -> None:
+    """Nothing comes back to life, no token is kept for another address, and whichever way the service answers, it is
+    a refusal in words."""
     answer = way.walked()
     service.faults.token, service.faults.hold = fault, threading.Event()  # type: ignore[assignment]
 
-    def back() -> None:
+    def back() -> SignIn:
         with database.connection_context():
-            way.back(answer)
+            return way.back(answer)
 
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(back)
         assert service.arrived.wait(10)
-        Integration.delete().where(Integration.id == way.integration.id).execute()
+        meanwhile(way)
         service.faults.hold.set()
-        with pytest.raises(Refused):
-            under_way.result(20)
-    assert Grant.select().count() == Connection.select().count() == Integration.select().count() == 0
+        try:
+            assert under_way.result(20).problem["what"]
+        except Refused as refusal:
+            assert refusal.what and refusal.next_step
+    assert Grant.select().count() == Connection.select().count() == 0
+    assert {row.state for row in Integration.select()} <= {"draft"}
 
 
 # Another sign-in service

@@ -65,6 +65,14 @@ def callback() -> ResponseReturnValue:
     return _come_back([(name, value) for name, values in request.args.lists() for value in values])
 
 
+@bp.after_request
+def leave_no_code(response: Response) -> Response:
+    """A page about a fault of ours would stand at the address with the code."""
+    if request.endpoint == "oauth.callback" and response.status_code >= 500:
+        return _clean(url_for(".ended", reason="failed"))
+    return response
+
+
 @bp.get("/oauth/ended/<reason>")
 @allow(ANYONE)
 def ended(reason: str) -> ResponseReturnValue:

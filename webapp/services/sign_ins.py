@@ -66,6 +66,8 @@ ENDINGS = {
     "used": "This sign-in was completed or refused before; the way back works once.",
     "expired": "This sign-in took longer than ten minutes.",
     "elsewhere": "This sign-in was begun in another browser, or you have signed out of Gatehouse since.",
+    "gone": "The server was disconnected or changed while you were signing in to it.",
+    "failed": "Gatehouse had a fault of its own while it finished this sign-in. Its log says which.",
 }
 
 
@@ -153,9 +155,17 @@ def come_back(answer: Mapping[str, str], session: Session | None, actor: Actor) 
     except Refused as refusal:
         _give_up(row, refusal, actor)
         return _again(row)
-    with writing():
-        grants.keep(row, tokens, actor)
-        SignIn.update(ended="done", verifier=None).where(SignIn.id == row.id).execute()
+    return _complete(row, tokens, actor)
+
+
+def _complete(row: SignIn, tokens: Tokens, actor: Actor) -> SignIn:
+    """What was kept for another server, client or address than the one begun with would be sent to the wrong one."""
+    try:
+        with writing():
+            grants.keep(_again(row), tokens, actor)
+            SignIn.update(ended="done", verifier=None).where(SignIn.id == row.id).execute()
+    except Stale as stale:
+        raise NotThisOne("gone") from stale
     return _again(row)
 
 
@@ -279,7 +289,7 @@ def _give_up(row: SignIn, refusal: Refused, actor: Actor) -> None:
 def _again(row: SignIn) -> SignIn:
     current: SignIn | None = SignIn.get_or_none(SignIn.id == row.id)
     if current is None:
-        raise Stale("This server was disconnected meanwhile.")
+        raise NotThisOne("gone")
     return current
 
 

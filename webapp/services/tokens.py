@@ -89,9 +89,7 @@ def due() -> list[Integration]:
     rows = Grant.select(Grant, Integration).join(Integration).where(
         Grant.renewable, Grant.expires_at.is_null(False), Integration.state != "draft"
     )  # fmt: skip
-    return [
-        grant.integration for grant in rows if not (_is_put_off(grant) or _is_good(grant, 0, early=True))
-    ]
+    return [grant.integration for grant in rows if not (_is_put_off(grant) or _is_good(grant, 0, early=True))]
 
 
 class _Watch:
@@ -218,11 +216,7 @@ def _surely(write: Callable[[], None]) -> None:
 def _end(grant: Grant, refusal: SignInRefused) -> None:
     """Only if the row is as it was: the refusal may be about a token that another one has replaced."""
     with writing():
-        ended = (
-            Grant.update(renewable=False, problem=refusal.what, lease_by="")
-            .where(_same(grant))
-            .execute()
-        )
+        ended = Grant.update(renewable=False, problem=refusal.what, lease_by="").where(_same(grant)).execute()
         if ended and refusal.code == "invalid_client":
             registrations.forget_registered(grant.integration)
 
