@@ -226,13 +226,18 @@ def a_client_an_admin_entered(life: Life) -> None:
     app = vendor.client("post", f"{life.running.url}/oauth/callback")
     vendor.faults.auth_methods = ("client_secret_post",)
     life.admin.add(vendor, "entered")
-    form = {"client_id": app.client_id, "client_secret": app.secret}
+    form = {"issuer": vendor.issuer, "client_id": app.client_id, "client_secret": app.secret}
     begun = life.admin.post(f"{SETTINGS}/entered/setup/sign-in/client", **form)
     assert begun.status == 303
     callback = vendor.walk(life.admin.jump(begun.location))
     assert life.admin.back(callback).location == f"{SETTINGS}/entered/setup/tools"
     assert "milk" in life.call("entered")
-    life.admin.post(f"{SETTINGS}/entered/setup/sign-in/client", client_id="", client_secret=app.secret)
+    life.admin.post(
+        f"{SETTINGS}/entered/setup/sign-in/client",
+        issuer=vendor.issuer,
+        client_id="",
+        client_secret=app.secret,
+    )
 
 
 def killed_in_the_middle(life: Life) -> None:

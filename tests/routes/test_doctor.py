@@ -226,7 +226,9 @@ def test_a_client_id_that_is_wanted_is_said_at_the_top(admin: Visitor) -> None:
         html = begun(admin, service.mcp_url)
         assert "something is needed first" in html and "all is well" not in html
         app = service.client("none", "http://localhost/oauth/callback")
-        admin.post(f"{NOTES}/setup/sign-in/client", client_id=app.client_id, client_secret="")
+        admin.post(
+            f"{NOTES}/setup/sign-in/client", issuer=service.issuer, client_id=app.client_id, client_secret=""
+        )
         admin.post(f"{NOTES}/setup/check")
         checked("notes")
         html = admin.get(WIZARD)

@@ -355,9 +355,11 @@ def test_a_service_without_registration_asks_for_a_client_id(
     assert reply.status_code == 422
     assert "http://localhost/oauth/callback" in reply.text and 'data-copy="#return-address"' in reply.text
     app = service.client("basic", "http://localhost/oauth/callback")
-    reply = admin.post(f"{SETUP}/sign-in/client", client_id="", client_secret="")
+    reply = admin.post(f"{SETUP}/sign-in/client", issuer=service.issuer, client_id="", client_secret="")
     assert reply.status_code == 422 and "client id is missing" in text_of(reply.text)
-    reply = admin.post(f"{SETUP}/sign-in/client", client_id=app.client_id, client_secret=app.secret)
+    reply = admin.post(
+        f"{SETUP}/sign-in/client", issuer=service.issuer, client_id=app.client_id, client_secret=app.secret
+    )
     assert reply.status_code == 303
     page = str(reply.location)
     assert "the client id that was entered here" in text_of(admin.get(page))
@@ -366,9 +368,28 @@ def test_a_service_without_registration_asks_for_a_client_id(
     assert OAuthClient.get().issuer == service.issuer
 
 
+def test_a_client_secret_goes_to_the_service_that_the_page_named(
+    admin: Visitor, service: Service, draft: str, rows: None
+) -> None:
+    """A check in between, and the server names somebody else by then."""
+    service.faults.registration = "absent"
+    app = service.client("basic", "http://localhost/oauth/callback")
+    seen = re.search(r'name="issuer" value="([^"]+)"', admin.post(BEGIN).text)
+    assert seen and seen[1] == service.issuer
+    with authority(registration="absent") as other:
+        service.faults.authorization_servers = [other.issuer]
+        checks.run(integrations.allow_private(integrations.find("notes"), other.allowance(), COMMAND))
+        form = {"issuer": seen[1], "client_id": app.client_id, "client_secret": app.secret}
+        reply = admin.post(f"{SETUP}/sign-in/client", **form)
+        assert reply.status_code == 422 and app.secret not in reply.text
+        assert "names another sign-in service" in text_of(reply.text)
+        assert f'name="issuer" value="{other.issuer}"' in reply.text
+        assert OAuthClient.select().count() == 0 and not other.asked("/token")
+
+
 def test_a_client_id_is_never_shown_to_another_service(admin: Visitor, service: Service, draft: str) -> None:
     app = service.client("none", "http://localhost/oauth/callback")
-    admin.post(f"{SETUP}/sign-in/client", client_id=app.client_id, client_secret="")
+    admin.post(f"{SETUP}/sign-in/client", issuer=service.issuer, client_id=app.client_id, client_secret="")
     with authority() as other:
         service.faults.authorization_servers = [other.issuer]
         with database.connection_context():

@@ -572,6 +572,18 @@ def test_more_scope_is_asked_for_once(notes: Integration, service: Service) -> N
     assert Entry.select().where(Entry.action == "connection.needs_scope").count() == 2
 
 
+def test_a_server_that_demands_without_end_fills_neither_row_nor_log(
+    notes: Integration, service: Service
+) -> None:
+    for number in range(300):
+        with writing():
+            grants.demand(notes.id, f"right-number-{number} more\x00 “odd”")
+    needed = grant().needed_scope
+    assert "right-number-0 " in needed and len(needed) <= 2000
+    assert "\x00" not in needed and "odd" not in needed
+    assert Entry.select().where(Entry.action == "connection.needs_scope").count() < 150
+
+
 @pytest.mark.parametrize(
     ("status", "challenge", "scope"),
     [

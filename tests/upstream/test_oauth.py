@@ -133,6 +133,10 @@ def test_a_query_of_the_page_itself_stays() -> None:
         "http://signin.example/authorize",
         "https://signin.example:pass@evil.example/authorize",
         "http://169.254.169.254/authorize",
+        "https://signin.example/authorize?client_id=app-of-somebody-else",
+        "https://signin.example/authorize?tenant=x&redirect_uri=https%3A%2F%2Fevil.example",
+        "https://signin.example/authorize?request_uri=https%3A%2F%2Fevil.example%2Fr",
+        "https://signin.example/authorize?scope=everything",
     ],
 )
 def test_a_page_no_browser_should_open_is_refused_at_discovery(page: str) -> None:

@@ -138,3 +138,14 @@ def issuer_of(integration: Integration) -> str:
     verdict, grant = checks.progress(integration).verdict, Grant.of(integration)
     found = verdict.oauth.get("issuer", "") if verdict else ""
     return str(found or (grant.issuer if grant else "") or origin_of(integration.url))
+
+
+def check_issuer(integration: Integration, shown: str) -> None:
+    """A secret goes to the service that the admin saw on the page, whatever a check has found since."""
+    if shown != (issuer := issuer_of(integration)):
+        raise InvalidInput(
+            f"The server names another sign-in service than when this page was loaded: {issuer}.",
+            field="client_id",
+            why="A client id and its secret must never be shown to a service that did not give them out.",
+            next_step="Look at the sign-in service below, and enter them again only if they are from there.",
+        )

@@ -172,8 +172,9 @@ def begin_sign_in(name: str) -> ResponseReturnValue:
 @allow("admin")
 def enter_client(name: str) -> ResponseReturnValue:
     integration, form = integrations.find_server(name), request.form
-    issuer, client_id = steps.issuer_of(integration), form.get("client_id", "")
+    issuer, client_id = form.get("issuer", ""), form.get("client_id", "")
     try:
+        steps.check_issuer(integration, issuer)
         address = identity.return_address(oauth.came_by())
         registrations.enter(
             integration, issuer, client_id, form.get("client_secret", ""), address, current_actor()

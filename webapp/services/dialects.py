@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,11 +11,10 @@ from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.models import Integration
+from webapp.upstream import scopes
 
 INTRODUCTIONS = ("auto", "register", "manual")
 LONGEST_SCOPE = 1000
-# RFC 6749 §3.3
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def change(integration: Integration, actor: Actor, **changes: Any) -> Dialect:
 def _scope(typed: str) -> str:
     words = typed.split()
     for word in words:
-        if not _SCOPE.fullmatch(word):
+        if not scopes.WORD.fullmatch(word):
             raise InvalidInput(
                 f"“{word[:60]}” can't be a scope.",
                 field="extra_scope",

@@ -18,6 +18,7 @@ from webapp.store.fields import now
 from webapp.store.models import Connection, Grant, Integration, SignIn
 from webapp.upstream.discovery import as_response
 from webapp.upstream.oauth import SignInDesk, Tokens
+from webapp.upstream.scopes import proper
 
 REVOKE_SECONDS = 5.0
 # A longer life is as good as none said; it keeps dates within the calendar.
@@ -89,7 +90,7 @@ def demanded_scope(error: NeedsAuthorization) -> str | None:
     challenge = as_response(error.challenge)
     if error.http_status != 403 or extract_field_from_www_auth(challenge, "error") != "insufficient_scope":
         return None
-    return extract_field_from_www_auth(challenge, "scope") or ""
+    return proper(extract_field_from_www_auth(challenge, "scope") or "")
 
 
 def demand(integration_id: int, scope: str) -> bool:
@@ -100,7 +101,7 @@ def demand(integration_id: int, scope: str) -> bool:
     grant = Grant.get_or_none(Grant.integration == integration_id)
     if grant is None or set(scope.split()) <= set(grant.scope.split()):
         return False
-    wanted = union_scopes(grant.needed_scope, scope) or ""
+    wanted = proper(union_scopes(grant.needed_scope, scope) or "")
     if wanted != grant.needed_scope:
         Grant.update(needed_scope=wanted).where(Grant.id == grant.id).execute()
         name = grant.integration.name

@@ -24,11 +24,17 @@ from webapp.errors import BadReply, EgressDenied, Unreachable, UpstreamError
 from webapp.upstream.egress import Egress
 from webapp.upstream.exchange import CONNECT_SECONDS, shown_url
 from webapp.upstream.failures import explain
+from webapp.upstream.scopes import proper
 
 AT_ROOT = "/.well-known/oauth-protected-resource"
 MAX_REDIRECTS = 3
 MAX_SERVICES = 3
 MAX_BYTES = 1024 * 1024
+# What only we may say on that page (RFC 6749 §3.1 forbids it twice; RFC 9101 §5 would say it in our stead).
+OURS = frozenset({
+    "client_id", "redirect_uri", "response_type", "scope", "state", "resource", "code_challenge",
+    "code_challenge_method", "request", "request_uri",
+})  # fmt: skip
 ANOTHER_WAY = "Tell whoever runs the server, or use a token instead."
 
 Registration = Literal["cimd", "dcr", "manual"]
@@ -266,6 +272,8 @@ class Discovery:
         page = metadata.authorization_endpoint
         if page.username or page.password:
             raise _hidden_login(page.host or "")
+        if taken := OURS.intersection(name for name, _ in page.query_params()):
+            raise _words_in_our_mouth(page.host or "", sorted(taken))
         if page.scheme != "https":
             self._check_in_the_clear(str(page))
         for endpoint in (
@@ -360,7 +368,7 @@ def _scope(challenge: str, resource: ProtectedResourceMetadata | None, metadata:
         # The SDK would ask for everything the service knows; the specification says to leave it out.
         return ""
     grants = ["authorization_code", "refresh_token"]
-    return get_client_metadata_scopes(asked, resource, metadata, grants) or ""
+    return proper(get_client_metadata_scopes(asked, resource, metadata, grants) or "")
 
 
 def _status(response: httpx2.Response) -> str:
@@ -388,6 +396,15 @@ def _hidden_login(host: str) -> BadReply:
         f"The address of the sign-in page at {host} has a user name or password in it.",
         kind="not_mcp",
         why="Such addresses are made to look like others.",
+        next_step=ANOTHER_WAY,
+    )
+
+
+def _words_in_our_mouth(host: str, names: list[str]) -> BadReply:
+    return BadReply(
+        f"The address of the sign-in page at {host} already has {', '.join(names)} in it.",
+        kind="not_mcp",
+        why="Only Gatehouse may say that: you would be asked to allow something else than you are told here.",
         next_step=ANOTHER_WAY,
     )
 

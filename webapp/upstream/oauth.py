@@ -26,6 +26,7 @@ from webapp.upstream import refusals
 from webapp.upstream.egress import Egress
 from webapp.upstream.exchange import shown_url
 from webapp.upstream.failures import explain
+from webapp.upstream.scopes import proper
 
 SECONDS = 15.0
 MAX_BYTES = 1024 * 1024
@@ -199,7 +200,7 @@ class SignInDesk:
             token.refresh_token or "",
             _seconds(answer.get("expires_in")),
             _seconds(answer.get("refresh_expires_in") or answer.get("refresh_token_expires_in")),
-            token.scope or "",
+            proper(token.scope or ""),
             account_in(answer),
         )
 
