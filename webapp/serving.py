@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -61,6 +62,13 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         if os.getppid() != self.ppid:
             signal.raise_signal(signal.SIGTERM)
         await super().callback_notify()
+
+
+def post_worker_init(worker: Worker) -> None:
+    """What was loaded to start with stays: looking through it for garbage again and again cost a tenth of each call."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"

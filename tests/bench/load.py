@@ -34,6 +34,7 @@ class Agent(asyncio.Protocol):
         url = urlsplit(wish.url)
         target = f"{url.path}?{url.query}" if url.query else url.path
         key = f"authorization: Bearer {wish.key}\r\n" if wish.key else ""
+        key += f"mcp-session-id: {wish.session}\r\n" if wish.session else ""
         self._head = (
             f"POST {target} HTTP/1.1\r\nhost: {url.netloc}\r\ncontent-type: application/json\r\n"
             f"accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-11-25\r\n{key}"
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--tool", default="get_item_0")
     parser.add_argument("--key", default="")
     parser.add_argument("--method", default="tools/call")
+    parser.add_argument("--session", default="")
     print(json.dumps(uvloop.run(load(parser.parse_args()))))
 
 

@@ -8,13 +8,12 @@ a segment's seal holds the digest of its last row, and the chain goes on from th
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +23,7 @@ from webapp.store.database import snapshot
 from webapp.store.fields import now, storable
 from webapp.store.models import Entry, Segment, State, database, state
 from webapp.store.secrets import vault
+from webapp.upstream.strict import canonical
 
 START = bytes(32)
 BITE = 1_000  # rows read at once: a walk through a million holds no more than these
@@ -102,9 +102,9 @@ def append(rows: Iterable[Row]) -> None:
     for row in rows:
         values = _values(row)
         previous, id = _digest(key, previous, values), id + 1
-        values |= {"at": Entry.at.db_value(values["at"]), "digest": previous}
-        chained.append([id, *(values[name] for name in COLUMNS)])
-    database.insert_rows(_insert(), chained)
+        stored = values | {"at": Entry.at.db_value(values["at"]), "digest": previous}
+        chained.append([id, *stored.values()])
+    database.insert_rows(_insert(database.param), chained)
 
 
 def bump_generation() -> None:
@@ -197,15 +197,15 @@ def seal(segment: Segment, previous: bytes) -> bytes:
     """What only somebody with the log's key can write over a segment and the seal before it."""
     names = ("first_id", "last_id", "count", "first_at", "last_at", "sealed_at")
     values = {name: str(getattr(segment, name)) for name in names} | {"digest": bytes(segment.digest).hex()}
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hmac.digest(log_key(), b"segment" + previous + text.encode(), hashlib.sha256)
+    return hmac.digest(log_key(), b"segment" + previous + canonical(values), "sha256")
 
 
-def _insert() -> str:
+@cache
+def _insert(param: str) -> str:
     """Peewee would build the same statement anew for each row, which takes ten times as long as running it."""
     names = ("id", *COLUMNS)
     columns = ", ".join(f'"{name}"' for name in names)
-    return f'INSERT INTO "entry" ({columns}) VALUES ({", ".join([database.param] * len(names))})'
+    return f'INSERT INTO "entry" ({columns}) VALUES ({", ".join([param] * len(names))})'
 
 
 def log_key() -> bytes:
@@ -226,6 +226,7 @@ def _read_log_key() -> bytes:
 
 
 def _values(row: Row) -> dict[str, Any]:
+    """In the order of COLUMNS."""
     return {
         "at": row.at.replace(microsecond=row.at.microsecond // 1000 * 1000),
         "kind": row.kind,
@@ -239,7 +240,7 @@ def _values(row: Row) -> dict[str, Any]:
         "duration_ms": None if row.duration_ms is None else round(row.duration_ms, 2),
         "approval": row.approval,
         "ip": row.actor.ip,
-        "details": storable(json.dumps(row.details, ensure_ascii=False, sort_keys=True, default=str)),
+        "details": storable(canonical(row.details).decode("utf-8", "surrogatepass")),
     }
 
 
@@ -248,11 +249,10 @@ def _stored_values(entry: Entry) -> dict[str, Any]:
 
 
 def _digest(key: bytes, previous: bytes, values: dict[str, Any]) -> bytes:
-    plain = values | {"at": values["at"].isoformat()}
-    text = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hmac.digest(key, previous + text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    text = canonical(values | {"at": values["at"].isoformat()})
+    return hmac.digest(key, previous + text, "sha256")
 
 
 def _one_line(text: str) -> str:
     """Log rows are lines to other programs: control characters are written out."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

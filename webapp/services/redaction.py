@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any
 
-from webapp.upstream.listing import canonical_json
+from webapp.upstream.strict import canonical
 
 SECRET_NAME = re.compile(
     r"pass(word|phrase|wd)?$|secret|token|api_?key|authori[sz]ation|credential|private_?key|cookie|otp|pin$",
@@ -15,11 +16,12 @@ SECRET_NAME = re.compile(
 LONGEST = 200
 MOST_ITEMS = 30
 DEEPEST = 6
+LONGEST_KNOWN = 64  # names of arguments that are remembered; whoever calls chooses them
 
 
 def digest_of(arguments: Any) -> str:
     """SHA-256, hex, over canonical JSON: what an approval is bound to."""
-    return hashlib.sha256(canonical_json(arguments)).hexdigest()
+    return hashlib.sha256(canonical(arguments)).hexdigest()
 
 
 def keep(arguments: Any, mode: str) -> dict[str, Any]:
@@ -49,6 +51,10 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 
 def _secret(name: str, value: Any) -> bool:
-    return (
-        bool(SECRET_NAME.search(name)) and isinstance(value, (str, int, list, dict)) and value not in ("", 0)
-    )
+    named = _names_secret(name) if len(name) <= LONGEST_KNOWN else bool(SECRET_NAME.search(name))
+    return named and isinstance(value, (str, int, list, dict)) and value not in ("", 0)
+
+
+@lru_cache(maxsize=4096)
+def _names_secret(name: str) -> bool:
+    return bool(SECRET_NAME.search(name))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from mcp.shared.inbound import find_invalid_x_mcp_header
+
+from webapp.upstream.strict import canonical
 
 MAX_NAME = 128
 MAX_SCHEMA_BYTES = 256 * 1024
@@ -52,12 +53,6 @@ class _SetAside(Exception):
     """The reason why one tool can't be used."""
 
 
-def canonical_json(value: object) -> bytes:
-    """Sorted keys, no spaces, UTF-8. Never fails on text: a lone surrogate is encoded as it stands."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "surrogatepass")
-
-
 def definition_digest(
     *,
     name: str,
@@ -76,7 +71,7 @@ def definition_digest(
         "outputSchema": _unordered(output_schema),
         "annotations": annotations or {},
     }
-    return hashlib.sha256(canonical_json(meaning)).hexdigest()
+    return hashlib.sha256(canonical(meaning)).hexdigest()
 
 
 def parse_tools(raw_tools: list[object]) -> tuple[list[ToolDefinition], list[Quarantined]]:
@@ -159,7 +154,7 @@ def _object_or_none(raw: dict[str, Any], key: str, words: str) -> dict[str, Any]
         return None
     if not isinstance(value, dict):
         raise _SetAside(f"Its {words} can't be read: not a JSON object.")
-    if len(canonical_json(value)) > MAX_SCHEMA_BYTES:
+    if len(canonical(value)) > MAX_SCHEMA_BYTES:
         raise _SetAside(f"Its {words} is larger than {MAX_SCHEMA_BYTES // 1024} KB.")
     return value
 
@@ -180,7 +175,7 @@ def _hinted_title(annotations: dict[str, Any]) -> str:
 
 def _check_text(raw: dict[str, Any]) -> None:
     try:
-        canonical_json(raw).decode("utf-8")
+        canonical(raw).decode("utf-8")
     except UnicodeDecodeError:
         raise _SetAside("It has text that is not valid Unicode.") from None
     except ValueError:
@@ -215,7 +210,7 @@ def _unordered(node: Any) -> Any:
 
 def _as_set(value: Any) -> Any:
     if isinstance(value, list):
-        return sorted((_unordered(item) for item in value), key=canonical_json)
+        return sorted((_unordered(item) for item in value), key=canonical)
     return _unordered(value)
 
 

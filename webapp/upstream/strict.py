@@ -1,10 +1,18 @@
-"""JSON as its standard has it, both ways: no NaN, no number without end. One coder of each kind serves all."""
+"""JSON as its standard has it, both ways: no NaN, no number without end. One coder of each kind serves all.
+
+msgspec is ten times as fast as the standard library and takes the same texts for the same values, numbers of any
+length included. What it refuses goes to the standard library's coders: those let half characters through, which
+servers send, and know what else is wrong.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
+
+import msgspec
 
 
 def _finite(number: str) -> float:
@@ -18,24 +26,53 @@ def _no_such_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_such_number, parse_float=_finite)
-_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+_sorter = msgspec.json.Encoder(order="sorted")
+_patient_decoder = json.JSONDecoder(parse_constant=_no_such_number, parse_float=_finite)
+_patient_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_patient_sorter = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=str)
 _escaped = json.JSONEncoder(separators=(",", ":"))
+_REFUSED = (TypeError, ValueError, msgspec.MsgspecError)
+# The one thing both spell differently: 1e-07 and 1e-7. Texts that look like it do no harm, they take longer.
+_EXPONENT = re.compile(rb"\de-?\d")
 
 
 def decoded(body: str | bytes) -> Any:
     """Raises ValueError, or RecursionError for bottomless nesting."""
-    return _decoder.decode(body if isinstance(body, str) else body.decode())
+    try:
+        return _decoder.decode(body)
+    except (ValueError, msgspec.MsgspecError):
+        return _patient_decoder.decode(body if isinstance(body, str) else body.decode())
 
 
 def encoded(message: object) -> bytes:
     """UTF-8; a lone surrogate goes on as it came: as an escape."""
     try:
-        return _plain.encode(message).encode()
+        return _encoder.encode(message)
     except UnicodeEncodeError:
         return ascii_encoded(message)
+    except _REFUSED:
+        return _patient_encoder.encode(message).encode()
 
 
 def ascii_encoded(message: object) -> bytes:
     """For servers that get the character set wrong."""
+    try:
+        if (body := _encoder.encode(message)).isascii():
+            return body
+    except _REFUSED:
+        pass
     return _escaped.encode(message).encode("ascii")
+
+
+def canonical(value: object) -> bytes:
+    """Sorted keys, no spaces, UTF-8: byte for byte what the standard library makes of it. Never fails on text: a lone
+    surrogate is encoded as it stands."""
+    try:
+        text = _sorter.encode(value)
+        if not _EXPONENT.search(text):
+            return text
+    except _REFUSED:
+        pass
+    return _patient_sorter.encode(value).encode("utf-8", "surrogatepass")
