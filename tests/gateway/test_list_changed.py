@@ -19,7 +19,7 @@ from tests.serving import free_port
 from tests.shifting import Shifting, shifting
 from webapp.gateway import news
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 EVENTS = {"accept": "text/event-stream", "mcp-protocol-version": "2025-11-25"}
 
 

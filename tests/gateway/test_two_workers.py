@@ -17,7 +17,7 @@ from tests.gateway.test_list_changed import EVENTS, id_in, tells, wait_for
 from tests.serving import Gatehouse, gatehouse
 from tests.shifting import Shifting, shifting
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 BOTH = (0, 1)
 
 

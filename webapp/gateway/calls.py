@@ -4,10 +4,11 @@ and the call is written down here. There is no second path (design, promise 1)."
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -20,6 +21,9 @@ from webapp.errors import NeedsAuthorization, Refused, RpcError, Stale, Unreacha
 from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogue, Catalogues, CatalogueTool, KnownAgent
 from webapp.gateway.lines import Lines, Progress
+from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput, to_the_end
+from webapp.gateway.stream import CALLED_OFF
+from webapp.gateway.voice import Voice
 from webapp.gateway.waiting import WaitingRoom
 from webapp.services import approvals, audit, grants, integrations, intents, summaries
 from webapp.services.agent_errors import about, failure
@@ -57,6 +61,7 @@ class Call:
     another_round: dict[str, Any] | None = None
     capabilities: dict[str, Any] | None = None
     on_progress: Progress | None = None
+    voice: Voice | None = None  # of the agent's program, while it is there
     reason: str = ""
     confirmed: bool = False  # a person asks for it, was shown what it is, and said yes
     seconds: float | None = None  # an answer is wanted within; None: as long as any call may take
@@ -73,7 +78,13 @@ class Call:
         return bool(self.approval) or self.confirmed or not self.tool.is_read
 
     @property
-    def who_left(self) -> str:
+    def takes_part_in_rounds(self) -> bool:
+        """2026-07-28: its program repeats the call with what the server wants to know."""
+        return self.voice is not None and self.voice.modern
+
+    def who_left(self, gone: asyncio.CancelledError) -> str:
+        if gone.args == (CALLED_OFF,):
+            return "The agent called it off"
         return "The agent hung up" if self.caller.kind == "agent" else "Gatehouse stopped"
 
     def row(self, outcome: str, log_arguments: str, details: dict[str, Any]) -> Row:
@@ -184,8 +195,8 @@ class Calls:
             await self._announce(call)
         try:
             result, outcome, details = await self._forward(call)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._cut_off(call, f"{call.who_left} before the answer came."))
+        except asyncio.CancelledError as gone:
+            await asyncio.shield(self._cut_off(call, f"{call.who_left(gone)} before the answer came."))
             raise
         except Exception as error:
             await self._cut_off(call, f"Gatehouse failed: {type(error).__name__}")
@@ -222,8 +233,8 @@ class Calls:
         """Raises NotWritten, or Stale where the call is no longer this worker's; it must not leave then."""
         try:
             await self._write(lambda: self._intend(call))
-        except asyncio.CancelledError:
-            why = {"why": f"{call.who_left} before the call left."}
+        except asyncio.CancelledError as gone:
+            why = {"why": f"{call.who_left(gone)} before the call left."}
             await self._surely(lambda: self._finish(call, answers.UNKNOWN, "cancelled", why))
             raise
         except DatabaseError as error:
@@ -237,18 +248,17 @@ class Calls:
 
     async def _forward(self, call: Call) -> tuple[dict[str, Any], str, dict[str, Any]]:
         """The result for the agent, the outcome for the log and details for the log. Never raises a refusal."""
-        answer = self.lines.call(
-            call.tool,
-            call.arguments,
-            meta=call.meta,
-            another_round=call.another_round,
-            capabilities=call.capabilities,
-            on_progress=call.on_progress,
-        )
+        answer = self._upstream(call, call.another_round)
         try:
             result = await (asyncio.wait_for(answer, call.seconds) if call.seconds else answer)
+            if result.get("resultType") == INPUT_REQUIRED and not call.takes_part_in_rounds:
+                result = await to_the_end(result, call.voice, functools.partial(self._upstream, call))
         except RpcError as error:
             return error.as_json(), "rpc_error", {"error": error.what}
+        except NeedsInput as error:
+            text = f"The server {call.tool.source.name} {error.trouble} The call was not finished."
+            told = failure(text, error.agent_kind, "no", server=call.tool.source.name)
+            return told, "failed", {"error": error.what}
         except NeedsAuthorization as wall:
             refusal = wall
             refusal.trouble = await self._write(lambda: _note_wall(call.tool.source.id, refusal))
@@ -259,8 +269,19 @@ class Calls:
             return failure(error.what, "not_offered", "no"), "failed", {"error": error.what}
         except TimeoutError:
             return _without_answer(call, _too_late(call.seconds or self.config.call_seconds))
-        told = summaries.of(result, self.config.log_arguments)
-        return result, "tool_error" if result.get("isError") else "ok", told
+        summary = summaries.of(result, self.config.log_arguments)
+        return result, "tool_error" if result.get("isError") else "ok", summary
+
+    def _upstream(self, call: Call, another_round: dict[str, Any] | None) -> Awaitable[dict[str, Any]]:
+        return self.lines.call(
+            call.tool,
+            call.arguments,
+            meta=call.meta,
+            another_round=another_round,
+            capabilities=call.capabilities,
+            on_progress=call.on_progress,
+            voice=call.voice,
+        )
 
     def _finish(self, call: Call, result: dict[str, Any], outcome: str, details: dict[str, Any]) -> None:
         """In one commit: the log row, the intent gone, the approval's outcome kept."""

@@ -14,6 +14,7 @@ from webapp.services.own_tools import Mode
 from webapp.store.database import snapshot
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Connection, Integration, Tool, database
+from webapp.upstream.envelope import HANDSHAKE
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,13 @@ class Source:
     name: str
     changed: str
     title: str = ""
+    protocol: str = ""  # the version that its server speaks
+    logs: bool = False  # the server says what it does, where asked to
+    seconds: float | None = None  # how long a call may take, where it is not what all others may
+
+    @property
+    def handshake(self) -> bool:
+        return self.protocol in HANDSHAKE
 
 
 @dataclass(frozen=True)
@@ -146,8 +154,10 @@ def _sources() -> Iterable[Source]:
         .objects()
     )
     for row in rows:
-        changed = f"{row.url} {row.protocol} {row.allowances} {row.changed}"
-        yield Source(row.id, row.kind, row.name, changed, row.title)
+        seconds = row.settings.get("call_seconds")
+        changed = f"{row.url} {row.protocol} {row.allowances} {row.changed} {seconds}"
+        logs = bool(row.server.get("logs"))
+        yield Source(row.id, row.kind, row.name, changed, row.title, row.protocol, logs, seconds)
 
 
 def _tools(sources: dict[int, Source]) -> Iterable[CatalogueTool]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,8 +29,18 @@ from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
 from webapp.gateway.editions import Editions
 from webapp.gateway.protocol import Protocol, Request
-from webapp.gateway.stream import AgentGone, EventStream, Headers, Reply, Send, send_body
+from webapp.gateway.stream import (
+    AT_ONCE,
+    EVENT_STREAM,
+    AgentGone,
+    EventStream,
+    Headers,
+    Reply,
+    Send,
+    send_body,
+)
 from webapp.gateway.subscriptions import Subscriptions
+from webapp.gateway.words import Words
 from webapp.services import agents
 from webapp.services.agent_errors import about
 from webapp.upstream import strict
@@ -63,13 +76,14 @@ class Refusal(Exception):
 
 
 class Endpoint:
-    def __init__(self, config: Config, catalogues: Catalogues, calls: Calls) -> None:
+    def __init__(self, config: Config, catalogues: Catalogues, calls: Calls, words: Words) -> None:
         self._config = config
         self._catalogues = catalogues
         self._calls = calls
         self._editions = Editions()
         self.subscriptions = Subscriptions(catalogues, self._editions)
-        self._protocol = Protocol(calls, self.subscriptions)
+        self._words = words
+        self._protocol = Protocol(calls, self.subscriptions, words)
         self._hosts = frozenset(config.hosts)
         self._used: dict[int, float] = {}
 
@@ -95,8 +109,9 @@ class Endpoint:
         agent = _authenticate(catalogue, headers)
         version = headers.get("mcp-protocol-version")
         modern = version is not None and version not in HANDSHAKE
-        if "id" not in message:
-            return await _accept_notification(send, version if modern else None)
+        if "id" not in message or "method" not in message:
+            await self._take_word(agent, message, headers, version if modern else None)
+            return await send_body(send, 202, b"")
         server = _server(scope)
         if modern:
             _check_envelope(message, headers, scope, catalogue, agent, server)
@@ -104,7 +119,7 @@ class Endpoint:
         request = Request(
             agent, catalogue, message["method"], params if isinstance(params, dict) else {},
             MODERN if modern else version or NO_HEADER_VERSION, server,
-            _ip(scope, headers, self._config.forwarded_hops), message["id"],
+            _ip(scope, headers, self._config.forwarded_hops), message["id"], sessions.read(headers),
         )  # fmt: skip
         self._note_use(agent)
         await self._answer(request, headers, receive, send)
@@ -117,7 +132,12 @@ class Endpoint:
             _authenticate(await self._catalogues.current(), headers)
 
     async def _answer(self, request: Request, headers: dict[str, str], receive: Receive, send: Send) -> None:
-        request.stream = stream = EventStream(send, receive, takes_events=_takes_events(headers))
+        request.stream = stream = EventStream(
+            send,
+            receive,
+            takes_events=_takes_events(headers),
+            reachable=functools.partial(self._reachable, request),
+        )
         status, body = await stream.carry(self._rpc(request))
         await stream.finish(status, body, _session_headers(request))
         if request.answer:
@@ -133,7 +153,26 @@ class Endpoint:
         events = news.stream(edition, headers.get("last-event-id", ""))
         if events is None:
             raise _not_served()
-        await send_body(send, 200, events, content_type=b"text/event-stream")
+        await send_body(send, 200, events, content_type=EVENT_STREAM)
+
+    def _reachable(self, request: Request, call_off: Callable[[], None]) -> AbstractContextManager[None]:
+        """In 2026-07-28 closing the stream is the one way to take a request back."""
+        if request.modern:
+            return nullcontext()
+        began = timedelta(seconds=AT_ONCE)
+        return self._words.cancels(request.agent.id, request.session, request.id, call_off, began)
+
+    async def _take_word(
+        self, agent: KnownAgent, message: dict[str, Any], headers: dict[str, str], modern_version: str | None
+    ) -> None:
+        """What asks for no answer: in the handshake era a call taken back, or a server's question answered."""
+        if modern_version is not None:
+            if refused := unsupported_protocol_version_rejection(modern_version):
+                raise Refusal(400, refused.code, refused.message, data=refused.data)
+        elif "method" not in message:
+            await self._words.take_answer(agent.id, message)
+        elif message["method"] == "notifications/cancelled":
+            await self._words.take_cancel(agent.id, sessions.read(headers), message.get("params"))
 
     async def _rpc(self, request: Request) -> Reply:
         id = request.id
@@ -227,18 +266,12 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise Refusal(400, INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message")
     if not isinstance(message.get("method"), str):
-        if "id" in message and ("result" in message or "error" in message):
-            return {"method": "response"}  # nobody asked for one: taken and dropped, as a notification is
+        if "method" not in message and "id" in message and ("result" in message or "error" in message):
+            return message  # an answer
         raise Refusal(400, INVALID_REQUEST, "The message has no method")
     if "id" in message and (isinstance(message["id"], bool) or not isinstance(message["id"], (str, int))):
         raise Refusal(400, INVALID_REQUEST, "The id must be a string or a whole number")
     return message
-
-
-async def _accept_notification(send: Send, modern_version: str | None) -> None:
-    if modern_version and (refused := unsupported_protocol_version_rejection(modern_version)):
-        raise Refusal(400, refused.code, refused.message, data=refused.data)
-    await send_body(send, 202, b"")
 
 
 def _check_envelope(

@@ -11,7 +11,9 @@ from typing import Any
 
 from webapp.builtin import BUILTINS, Context
 from webapp.errors import NeedsAuthorization, NotFound, UpstreamError
+from webapp.gateway import sessions
 from webapp.gateway.catalogue import CatalogueTool, Source
+from webapp.gateway.voice import LOG_LEVEL_META, Voice
 from webapp.services import connections, tokens
 from webapp.services.egress import egress_for
 from webapp.services.tokens import Presented
@@ -48,7 +50,7 @@ class Line:
 class Lines:
     def __init__(self, heard: Callable[[int], None], *, max_result: int, call_seconds: float) -> None:
         self._heard = heard
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[tuple[int, str], Line] = {}
         self._opening: dict[int, asyncio.Lock] = {}
         self._max_result = max_result
         self._seconds = call_seconds
@@ -62,18 +64,23 @@ class Lines:
         another_round: dict[str, Any] | None = None,
         capabilities: dict[str, Any] | None = None,
         on_progress: Progress | None = None,
+        voice: Voice | None = None,
     ) -> dict[str, Any]:
         """The server's own result, unaltered. Raises UpstreamError."""
         if tool.source.kind == "builtin":
             return await self._call_builtin(tool, arguments)
-        line = await self._line(tool.source)
+        # To a server of the handshake era our programs differ in what they can be asked: each kind has its session.
+        line = await self._line(tool.source, voice.asks if voice and tool.source.handshake else "")
         line.teach(tool)
+        if tool.source.logs and voice and (level := await voice.log_level()):
+            meta = (meta or {}) | {LOG_LEVEL_META: level}
+            await line.client.log_from(level)
         line.users += 1
 
         async def ask() -> dict[str, Any]:
             return await line.client.call_tool(
                 tool.name, arguments, meta=meta, another_round=another_round, on_progress=on_progress,
-                capabilities=capabilities, timeout=self._seconds,
+                capabilities=capabilities, timeout=tool.source.seconds or self._seconds, asker=voice,
             )  # fmt: skip
 
         try:
@@ -120,16 +127,16 @@ class Lines:
         lines, self._lines = list(self._lines.values()), {}
         await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
 
-    async def _line(self, source: Source) -> Line:
-        known = self._lines.get(source.id)
+    async def _line(self, source: Source, asks: str) -> Line:
+        known = self._lines.get((source.id, asks))
         if known and known.changed == source.changed:
             return known
         async with self._opening.setdefault(source.id, asyncio.Lock()):
-            known = self._lines.get(source.id)
+            known = self._lines.get((source.id, asks))
             if known and known.changed == source.changed:
                 return known
-            fresh = await asyncio.to_thread(self._open, source)
-            self._lines[source.id] = fresh
+            fresh = await asyncio.to_thread(self._open, source, asks)
+            self._lines[source.id, asks] = fresh
             if known:
                 await self._retire(known)
             return fresh
@@ -141,16 +148,16 @@ class Lines:
         if not line.users:
             await line.close()
 
-    def _open(self, source: Source) -> Line:
+    def _open(self, source: Source, asks: str) -> Line:
         with database.connection_context():
             integration = _load(source)
             credentials = connections.credentials_for(integration)
             wire = Wire(
                 egress_for(integration), integration.url,
-                max_bytes=self._max_result, total_seconds=self._seconds,
+                max_bytes=self._max_result, total_seconds=source.seconds or self._seconds,
             )  # fmt: skip
-            changed = functools.partial(self._heard, source.id)
-            client = connections.client_for(integration, wire, credentials.headers, changed)
+            changed, offers = functools.partial(self._heard, source.id), sessions.capabilities(asks)
+            client = connections.client_for(integration, wire, credentials.headers, changed, offers)
             return Line(source.changed, client, wire, credentials)
 
     async def _call_builtin(self, tool: CatalogueTool, arguments: dict[str, Any]) -> dict[str, Any]:

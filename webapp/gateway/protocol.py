@@ -15,16 +15,19 @@ from webapp.gateway.lines import Progress
 from webapp.gateway.listing import listed_bytes
 from webapp.gateway.stream import EventStream
 from webapp.gateway.subscriptions import Subscriptions
+from webapp.gateway.voice import LOG_LEVEL_META, Voice
+from webapp.gateway.words import Words
 from webapp.services import own_tools
 from webapp.services.agent_errors import about, failure, structured
 from webapp.services.audit import Actor
+from webapp.upstream.client import LEVELS
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
 META = "io.modelcontextprotocol/"
 SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
 ANOTHER_ROUND = ("inputResponses", "requestState")
-CAPABILITIES = {"tools": {"listChanged": True}}
+CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}, "logging": {}}
 LIST_HINTS = {"ttlMs": 5000, "cacheScope": "private"}
 SERVER_INFO_META = META + "serverInfo"
 INSTRUCTIONS = (
@@ -44,6 +47,7 @@ class Request:
     server: str = ""  # /mcp/s/<server-name>: one server with its own tool names
     ip: str = ""
     id: object = None
+    session: str = ""
     stream: EventStream | None = None  # to the agent, while its answer is being made
     answer: Answer | None = field(default=None)  # set when the answer belongs to an approval
 
@@ -71,8 +75,9 @@ def error(code: int, message: str, data: dict[str, Any] | None = None) -> RpcErr
 
 
 class Protocol:
-    def __init__(self, calls: Calls, subscriptions: Subscriptions) -> None:
+    def __init__(self, calls: Calls, subscriptions: Subscriptions, words: Words) -> None:
         self._calls = calls
+        self._words = words
         self._subscriptions = subscriptions
         self._finder = Finder()
 
@@ -91,6 +96,8 @@ class Protocol:
                 return {}
             case "server/discover" if request.modern:
                 return _discover()
+            case "logging/setLevel" if not request.modern:
+                return await self._set_level(request)
             case "tools/call":
                 return await self._call(request)
             case "subscriptions/listen" if request.modern:
@@ -113,13 +120,28 @@ class Protocol:
             await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
             raise error(INVALID_PARAMS, f"Unknown tool: {name}", about("not_offered", "no"))
         try:
-            request.answer = await self._calls.answer(_call(request, tool, arguments))
+            request.answer = await self._calls.answer(_call(request, tool, arguments, self._voice(request)))
         except TooMany as refusal:
             name = tool.catalogue_name
             await self._calls.note_refusal(request.caller, name, arguments, refusal.what)
             text = f"{refusal.what} Wait until some of them are decided."
             return structured(failure(text, "rate_limited", "later"), tool.definition)
         return structured(request.answer.result, tool.definition)
+
+    def _voice(self, request: Request) -> Voice | None:
+        if request.stream is None:
+            return None
+        meta, modern = request.meta, request.modern
+        if modern and (level := meta.get(LOG_LEVEL_META)) is not None and level not in LEVELS:
+            raise error(INVALID_PARAMS, f"There is no log level {str(level)[:40]}")
+        return Voice(request.stream, self._words, request.agent.id, request.session, modern, meta)
+
+    async def _set_level(self, request: Request) -> dict[str, Any]:
+        level = str(request.params.get("level"))
+        if level not in LEVELS:
+            raise error(INVALID_PARAMS, f"There is no log level {level[:40]}")
+        await self._words.set_level(request.agent.id, request.session, level)
+        return {}
 
     async def _listen(self, request: Request) -> dict[str, Any]:
         wanted = request.params.get("notifications")
@@ -141,8 +163,8 @@ class Protocol:
             return Answer(failure("There is no approval with this id for this agent.", "invalid", "no"))
 
 
-def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> Call:
-    capabilities = request.meta.get(META + "clientCapabilities") if request.modern else None
+def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any], voice: Voice | None) -> Call:
+    declared = request.meta.get(META + "clientCapabilities") if request.modern else voice and voice.offers
     reason = request.meta.get(REASON)
     return Call(
         request.caller,
@@ -150,8 +172,9 @@ def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any]) -> C
         arguments,
         meta={key: value for key, value in request.meta.items() if key != REASON},
         another_round=_another_round(request),
-        capabilities=capabilities if isinstance(capabilities, dict) else None,
+        capabilities=declared if isinstance(declared, dict) else None,
         on_progress=request.progress,
+        voice=voice,
         reason=reason[:2000] if isinstance(reason, str) else "",
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 HEADER = "mcp-session-id"
@@ -34,11 +35,17 @@ def read(headers: Mapping[str, str]) -> str:
     return word if _FORM.fullmatch(word) else ""
 
 
-def capabilities(session: str) -> dict[str, Any]:
-    """What the program said it can be asked."""
+def asks(session: str) -> str:
+    """What the program said it can be asked, in letters."""
     found = _FORM.fullmatch(session)
+    return found[1] if found else ""
+
+
+@lru_cache(maxsize=64)
+def capabilities(asks: str) -> dict[str, Any]:
+    """The same as MCP has it. Not to be changed: everybody gets the same."""
     told: dict[str, Any] = {}
-    for letter in found[1] if found else "":
+    for letter in asks:
         name, kind = _LETTERS.get(letter, ("", ""))
         if name:
             told.setdefault(name, {}).update({kind: {}} if kind else {})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from webapp.upstream.strict import encoded
@@ -12,13 +14,21 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
 Headers = Iterable[tuple[bytes, bytes]]
 Reply = tuple[int, dict[str, Any] | bytes]  # HTTP status; the message, or the bytes of one
+Reachable = Callable[[Callable[[], None]], AbstractContextManager[None]]
+EVENT_STREAM = b"text/event-stream"
+CALLED_OFF = "the agent called it off"
 AT_ONCE = 0.05
 EVENTS_AFTER = 5.0
 PING_EVERY = 10.0
 
 
 class AgentGone(Exception):
-    """The agent closed the connection before its answer was ready."""
+    """The agent closed the connection before its answer was ready, or took its request back."""
+
+
+@contextmanager
+def _unreachable(_: Callable[[], None]) -> Iterator[None]:
+    yield
 
 
 async def send_body(
@@ -31,14 +41,20 @@ async def send_body(
 
 
 class EventStream:
-    """Carries one answer. Becomes SSE only when it must, and only for a client that takes events."""
+    """Carries one answer. Becomes SSE only when it must, and only for a client that takes events.
 
-    def __init__(self, send: Send, receive: Receive, *, takes_events: bool) -> None:
+    `reachable` is entered with a way to call the work off, once it takes longer than most.
+    """
+
+    def __init__(
+        self, send: Send, receive: Receive, *, takes_events: bool, reachable: Reachable = _unreachable
+    ) -> None:
         self._send = send
         self._receive = receive
+        self._reachable = reachable
         self.takes_events = takes_events
         self._open = False
-        self._gone = False
+        self._gone = self._called_off = False
         self._sending = asyncio.Lock()
 
     def progress_to(self, token: object) -> Callable[[dict[str, Any]], Awaitable[None]]:
@@ -51,8 +67,12 @@ class EventStream:
         """A notification ahead of the answer; nothing for a client that takes no events."""
         await self._event(encoded({"jsonrpc": "2.0", "method": method, "params": params}))
 
+    async def ask(self, id: str, method: str, params: Mapping[str, Any]) -> None:
+        """A request of ours, or of a server behind us (handshake era); its answer comes in by another way."""
+        await self._event(encoded({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+
     async def carry(self, work: Coroutine[Any, Any, Reply]) -> Reply:
-        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up.
+        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up or says so.
 
         Most answers come at once: whoever watches the line is called only when one does not.
         """
@@ -67,9 +87,11 @@ class EventStream:
         try:
             return await work
         except asyncio.CancelledError:
-            if self._gone and me and not me.uncancel():
-                raise AgentGone from None
-            raise
+            if not (self._gone or self._called_off) or me is None or me.uncancel():
+                raise
+            if self._called_off:
+                await self._end()
+            raise AgentGone from None
         finally:
             timer.cancel()
             if watch is not None:
@@ -78,13 +100,18 @@ class EventStream:
     async def _watch(self, waiting: asyncio.Task[Any]) -> None:
         gone, patience = asyncio.create_task(self._hang_up()), EVENTS_AFTER
         try:
-            while not (await asyncio.wait((gone,), timeout=patience))[0]:
-                await self._ping()
-                patience = PING_EVERY
+            with self._reachable(functools.partial(self._call_off, waiting)):
+                while not (await asyncio.wait((gone,), timeout=patience))[0]:
+                    await self._ping()
+                    patience = PING_EVERY
             self._gone = True
             waiting.cancel()
         finally:
             gone.cancel()
+
+    def _call_off(self, waiting: asyncio.Task[Any]) -> None:
+        self._called_off = True
+        waiting.cancel(CALLED_OFF)
 
     async def finish(self, status: int, body: dict[str, Any] | bytes, headers: Headers = ()) -> None:
         data = body if isinstance(body, bytes) else encoded(body)
@@ -92,6 +119,15 @@ class EventStream:
             return await send_body(self._send, status, data, headers)
         await self._event(data)
         await self._send({"type": "http.response.body", "body": b""})
+
+    async def _end(self) -> None:
+        """Without an answer: whoever called it off wants none (2025-11-25, cancellation), but HTTP wants an end."""
+        if self._open:
+            await self._send({"type": "http.response.body", "body": b""})
+        elif self.takes_events:
+            await send_body(self._send, 200, b"", content_type=EVENT_STREAM)
+        else:
+            await send_body(self._send, 202, b"")
 
     async def _hang_up(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -110,7 +146,7 @@ class EventStream:
             if not self._open:
                 self._open = True
                 headers = [
-                    (b"content-type", b"text/event-stream"),
+                    (b"content-type", EVENT_STREAM),
                     (b"cache-control", b"no-store"),
                     (b"x-accel-buffering", b"no"),
                 ]

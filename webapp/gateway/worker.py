@@ -13,6 +13,7 @@ from webapp.gateway.hearing import Hearing
 from webapp.gateway.listening import Listening
 from webapp.gateway.people import People
 from webapp.gateway.upkeep import Upkeep
+from webapp.gateway.words import Words
 from webapp.services import desk, intents
 from webapp.store.writer import Writer
 
@@ -29,7 +30,8 @@ class Gateway:
         self.catalogues = Catalogues()
         self._hearing = Hearing(self._writer)
         self.calls = Calls(self._config, self.catalogues, self._writer, self._worker, self._hearing.heard)
-        self.endpoint = Endpoint(self._config, self.catalogues, self.calls)
+        words = Words(self._writer)
+        self.endpoint = Endpoint(self._config, self.catalogues, self.calls, words)
         self.people = People(self._config, self.catalogues, self.calls)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.beat(self._worker)))
         upkeep = Upkeep(self._writer, self._worker)
@@ -41,6 +43,7 @@ class Gateway:
                 upkeep.look_after_servers(),
                 upkeep.look_after_log(),
                 upkeep.tell_people(),
+                words.watch(),
                 self.endpoint.subscriptions.watch(),
                 Listening(self._worker, self._hearing.heard).watch(),
             )  # fmt: skip

@@ -48,6 +48,7 @@ def client_for(
     http: Http,
     sent: Mapping[str, str],
     on_tools_changed: Callable[[], None] | None = None,
+    offers: Mapping[str, Any] | None = None,
 ) -> Client:
     return Client(
         integration.url,
@@ -56,6 +57,7 @@ def client_for(
         version=integration.protocol or None,
         timeout=LIST_SECONDS,
         on_tools_changed=on_tools_changed,
+        offers=offers,
     )
 
 

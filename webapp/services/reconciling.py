@@ -231,6 +231,7 @@ def _note_success(integration: Integration, listing: Listing, server: ServerInfo
             "server_version": server.server_version,
             "instructions": server.instructions,
             "tells_changes": server.tells_changes,
+            "logs": server.logs,
         }
         if integration.synced_at is None and integration.title == host_of(integration.url):
             changes["title"] = (server.title or server.name)[:LONGEST_TITLE] or integration.title

@@ -92,7 +92,9 @@ class Integration(Table):
     url = TextField(default="")
     allowances = Json(default=list)  # exceptions of the egress guard: [{host, port, network, cleartext}]
     protocol = CharField(default="")  # MCP version spoken, remembered
-    server = Json(default=dict)  # name, title, server_version, instructions as the server gave them
+    server = Json(
+        default=dict
+    )  # name, title, server_version, instructions, tells_changes, logs: as it gave them
     settings = Json(default=dict)  # a built-in's own; of a server, how its sign-in is special; nothing secret
     settings_sealed = Sealed(null=True)  # a built-in's secrets, e.g. the webhook's address
     created_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -311,6 +313,33 @@ class AgentIntegration(Table):
 
     class Meta:
         indexes = ((("agent", "integration"), True),)
+
+
+class Word(Table):
+    """What an agent's program said beside its calls, for the worker that it concerns: nobody knows which that is.
+
+    `kind`: cancelled (`about` is the id of a call, as JSON) or answer (`about` is the id of a server's question).
+    """
+
+    number = BigIntegerField(primary_key=True)  # counts on, whatever was removed
+    agent = ForeignKeyField(Agent, on_delete="CASCADE")
+    session = CharField(default="")
+    kind = CharField()
+    about = CharField()
+    said = Sealed(null=True)
+    at = Moment(default=now)
+
+
+class LogLevel(Table):
+    """From which level on a program of the handshake era wants to see what servers log during its calls."""
+
+    agent = ForeignKeyField(Agent, index=False, on_delete="CASCADE")
+    session = CharField(default="")
+    level = CharField()
+    at = Moment(default=now)
+
+    class Meta:
+        indexes = ((("agent", "session"), True),)
 
 
 class Standing(Table):
@@ -571,7 +600,8 @@ class Segment(Table):
 MODELS: list[type[Table]] = [
     State, User, Session, Throttle, Integration, Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
-    Agent, AgentIntegration, Standing, Approval, NoticeChannel, Notice, Worker, Intent, Entry, Tally, Pace, Segment,
+    Agent, AgentIntegration, Word, LogLevel, Standing, Approval, NoticeChannel, Notice, Worker, Intent,
+    Entry, Tally, Pace, Segment,
 ]  # fmt: skip
 
 

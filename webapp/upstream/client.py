@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, get_args
 
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
-from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
+from mcp_types import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    LoggingLevel,
+)
 
-from webapp.errors import BadReply, Unreachable, UpstreamError
+from webapp.errors import BadReply, RpcError, Unreachable, UpstreamError
 from webapp.upstream import envelope, handshake, paging
 from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
 from webapp.upstream.exchange import NO_STREAM, Exchange, Http, Reply, error_code, result_of
@@ -27,9 +33,23 @@ ProgressHandler = Callable[[dict[str, Any]], Awaitable[None]]
 # Gets method and params of a request that a server of the old era makes of us; None: we don't do that.
 RequestHandler = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
+
+class Asker(Protocol):
+    """Who a call is made for, as far as its server may speak to them while it runs."""
+
+    async def log(self, params: dict[str, Any]) -> None: ...
+
+    async def oblige(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        """As RequestHandler; or raises RpcError with their own refusal."""
+
+
 GOODBYE_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
+MOST_QUESTIONS = 10  # of one call at a time
 LISTEN_SECONDS = 3600.0
 LISTEN = "subscriptions/listen"
+LEVELS = get_args(LoggingLevel)  # of logs, the least important first
+NOT_DONE = {"code": METHOD_NOT_FOUND, "message": "This client does not do that."}
 MOST_HEARD = 1000  # of one stream, so that a flood ends
 _NOT_UNDERSTOOD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _MODERN_REFUSALS = frozenset(
@@ -51,7 +71,9 @@ class _Ask:
     capabilities: Mapping[str, Any] | None
     on_progress: ProgressHandler | None
     seconds: float
+    asker: Asker | None = None
     sent: bool = False
+    questions: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Client:
@@ -67,8 +89,10 @@ class Client:
         timeout: float = 60.0,
         on_tools_changed: Callable[[], None] | None = None,
         on_request: RequestHandler | None = None,
+        offers: Mapping[str, Any] | None = None,
     ) -> None:
-        """Who gives `on_request` answers elicitations; a server is told so."""
+        """`offers` are the capabilities that a server of the old era is told of: those of whoever the calls are for.
+        Who gives `on_request` answers elicitations."""
         self._exchange = Exchange(url, http, headers or {})
         self._expected = version
         self._assumed = version == MODERN
@@ -77,6 +101,8 @@ class Client:
         self._timeout = timeout
         self._on_tools_changed = on_tools_changed
         self._on_request = on_request
+        self._offers = offers or ({"elicitation": {}} if on_request else {})
+        self._logs_from = ""
         self._numbers = itertools.count(1)
         self._header_maps: dict[str, HeaderMap] = {}
         self._errands: set[asyncio.Task[Any]] = set()
@@ -115,10 +141,11 @@ class Client:
         on_progress: ProgressHandler | None = None,
         capabilities: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        asker: Asker | None = None,
     ) -> dict[str, Any]:
         """The raw result. `capabilities` are those of the agent we ask for; the modern era passes them on."""
         reply = await self.reply_to(
-            method, params, on_progress=on_progress, capabilities=capabilities, timeout=timeout
+            method, params, on_progress=on_progress, capabilities=capabilities, timeout=timeout, asker=asker
         )
         return result_of(reply, self._exchange.url)
 
@@ -132,14 +159,30 @@ class Client:
         on_progress: ProgressHandler | None = None,
         capabilities: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        asker: Asker | None = None,
     ) -> dict[str, Any]:
         """`another_round` answers an `input_required` result (2026-07-28): inputResponses, and requestState if any."""
         params: dict[str, Any] = {"name": name, "arguments": arguments, **(another_round or {})}
         if meta:
             params["_meta"] = meta
         return await self.request(
-            "tools/call", params, on_progress=on_progress, capabilities=capabilities, timeout=timeout
+            "tools/call",
+            params,
+            on_progress=on_progress,
+            capabilities=capabilities,
+            timeout=timeout,
+            asker=asker,
         )
+
+    async def log_from(self, level: str) -> None:
+        """The old era has one level for all who call in a session: the lowest that was ever wanted."""
+        session = self._session or await self._shake_hands()
+        rank = LEVELS.index
+        if session.modern or not session.info.logs:
+            return
+        if not self._logs_from or rank(level) < rank(self._logs_from):
+            self._logs_from = level
+            await self.request("logging/setLevel", {"level": level})
 
     async def list_tools(
         self, *, max_pages: int = paging.MAX_PAGES, max_tools: int = paging.MAX_TOOLS
@@ -219,10 +262,11 @@ class Client:
         on_progress: ProgressHandler | None = None,
         capabilities: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        asker: Asker | None = None,
     ) -> Reply:
         """The answer before it is judged, with its HTTP status and headers."""
         seconds = self._timeout if timeout is None else timeout
-        ask = _Ask(next(self._numbers), method, params or {}, capabilities, on_progress, seconds)
+        ask = _Ask(next(self._numbers), method, params or {}, capabilities, on_progress, seconds, asker)
         try:
             async with asyncio.timeout(seconds):
                 return await self._reply(ask)
@@ -232,6 +276,9 @@ class Client:
         except asyncio.CancelledError:
             self._call_off(ask)
             raise
+        finally:
+            for question in ask.questions:  # whoever asked has gone on without an answer
+                question.cancel()
 
     async def _reply(self, ask: _Ask) -> Reply:
         session = self._session or await self._shake_hands()
@@ -284,8 +331,13 @@ class Client:
         )
 
     async def _hear(self, incoming: dict[str, Any], ask: _Ask | None, session: Session) -> None:
-        if "id" in incoming:
-            await self._oblige(incoming, session)
+        if "id" in incoming and ask is not None and ask.asker is not None:
+            self._pass_on(incoming, ask, ask.asker, session)
+        elif "id" in incoming:
+            await self._oblige(incoming, session, self._on_request)
+        elif incoming["method"] == "notifications/message" and ask is not None and ask.asker is not None:
+            if isinstance(params := incoming.get("params"), dict):
+                await ask.asker.log(params)
         elif incoming["method"] == "notifications/progress" and ask is not None and ask.on_progress:
             params = incoming.get("params")
             if isinstance(params, dict) and params.get("progressToken") == ask.number:
@@ -293,25 +345,37 @@ class Client:
         elif incoming["method"] == "notifications/tools/list_changed" and self._on_tools_changed is not None:
             self._on_tools_changed()
 
-    async def _oblige(self, incoming: dict[str, Any], session: Session) -> None:
+    def _pass_on(self, incoming: dict[str, Any], ask: _Ask, asker: Asker, session: Session) -> None:
+        """Beside the stream: what else comes on it does not wait for somebody's answer."""
+        handler = asker.oblige if len(ask.questions) < MOST_QUESTIONS else None
+        task = asyncio.get_running_loop().create_task(self._oblige(incoming, session, handler))
+        ask.questions.add(task)
+        task.add_done_callback(ask.questions.discard)
+
+    async def _oblige(
+        self, incoming: dict[str, Any], session: Session, handler: RequestHandler | None
+    ) -> None:
         """What we have not offered gets a plain no, and servers of the modern era may not ask in this way."""
         if session.modern:
             return
         method, params = incoming["method"], incoming.get("params")
         result: dict[str, Any] | None = {} if method == "ping" else None
-        if result is None and self._on_request is not None:
-            result = await self._on_request(method, params if isinstance(params, dict) else {})
-        said = {"error": {"code": METHOD_NOT_FOUND, "message": "This client does not do that."}}
-        await self._tell(
-            {"jsonrpc": "2.0", "id": incoming["id"]} | (said if result is None else {"result": result}),
-            session,
-        )
+        said: dict[str, Any] = {"error": NOT_DONE}
+        try:
+            if result is None and handler is not None:
+                result = await handler(method, params if isinstance(params, dict) else {})
+        except RpcError as refusal:
+            said = {"error": refusal.as_json()}
+        said = said if result is None else {"result": result}
+        await self._tell({"jsonrpc": "2.0", "id": incoming["id"]} | said, session, seconds=ANSWER_SECONDS)
 
-    async def _tell(self, message: dict[str, Any], session: Session) -> None:
+    async def _tell(
+        self, message: dict[str, Any], session: Session, *, seconds: float = GOODBYE_SECONDS
+    ) -> None:
         """What gets lost here the server misses, not us: the call it belongs to goes on."""
         try:
             headers = envelope.headers_for(session.version, session.id)
-            await self._exchange.tell(message, headers, seconds=GOODBYE_SECONDS)
+            await self._exchange.tell(message, headers, seconds=seconds)
         except UpstreamError:
             return
 
@@ -339,13 +403,15 @@ class Client:
     async def _negotiate(self) -> Session:
         try:
             async with asyncio.timeout(self._timeout):
-                offered: dict[str, Any] = {"elicitation": {}} if self._on_request else {}
-                session = await handshake.negotiate(self._exchange, self._timeout, self._expected, offered)
+                session = await handshake.negotiate(
+                    self._exchange, self._timeout, self._expected, self._offers
+                )
         except Unreachable as error:
             # `sent` speaks of the calls that wait, and none of them has left.
             error.sent = False
             raise
         self._session, self._expected, self._assumed = session, session.version, False
+        self._logs_from = ""
         return session
 
     def _hands_shaken(self, task: asyncio.Task[Session]) -> None:

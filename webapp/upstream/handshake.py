@@ -34,6 +34,7 @@ class ServerInfo:
     server_version: str = ""
     instructions: str = ""
     tells_changes: bool = False  # it declares that it says when its list of tools changes
+    logs: bool = False  # it declares that it logs to its clients
 
 
 @dataclass(frozen=True)
@@ -174,12 +175,17 @@ def _server_info(version: str, who: object, result: dict[str, Any]) -> ServerInf
         server_version=_shown(known.get("version")),
         instructions=_text(result.get("instructions")),
         tells_changes=_tells_changes(result.get("capabilities")),
+        logs=_logs(result.get("capabilities")),
     )
 
 
 def _tells_changes(capabilities: object) -> bool:
     tools = capabilities.get("tools") if isinstance(capabilities, dict) else None
     return isinstance(tools, dict) and tools.get("listChanged") is True
+
+
+def _logs(capabilities: object) -> bool:
+    return isinstance(capabilities, dict) and isinstance(capabilities.get("logging"), dict)
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,54 @@
+"""A server of 2026-07-28 ends its answer to ask something; a program of the handshake era is asked while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from webapp.errors import UpstreamError
+from webapp.gateway.voice import Voice
+
+INPUT_REQUIRED = "input_required"
+MOST_ROUNDS = 10
+# What the words of the protocol are in words.
+THINGS = {
+    "elicitation/create": "an answer from its user",
+    "sampling/createMessage": "an answer from its model",
+    "roots/list": "the list of its folders",
+}
+
+
+class NeedsInput(UpstreamError):
+    """The call can't go on: what the server wants to know nobody can be asked."""
+
+    agent_kind = "needs_input"
+
+    def __init__(self, thing: str) -> None:
+        super().__init__(f"The server wants {thing}, which this agent's program can't be asked for.")
+        self.trouble = f"wants {thing}, and this program can't be asked for that during a call."
+
+
+async def to_the_end(
+    result: dict[str, Any], voice: Voice | None, again: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """The answer after all rounds; `again` makes the same call with what was answered. Raises NeedsInput."""
+    for _ in range(MOST_ROUNDS):
+        if result.get("resultType") != INPUT_REQUIRED:
+            return result
+        another = {"inputResponses": await _answers(result.get("inputRequests"), voice)}
+        if "requestState" in result:
+            another["requestState"] = result["requestState"]
+        result = await again(another)
+    raise NeedsInput("one answer after the other")
+
+
+async def _answers(requests: object, voice: Voice | None) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for name, request in (requests if isinstance(requests, dict) else {}).items():
+        method = str(request.get("method")) if isinstance(request, dict) else ""
+        params = request.get("params") if isinstance(request, dict) else None
+        answer = await voice.oblige(method, params if isinstance(params, dict) else {}) if voice else None
+        if answer is None:
+            raise NeedsInput(THINGS.get(method, "something"))
+        answers[name] = answer
+    return answers
