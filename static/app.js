@@ -72,13 +72,25 @@ const signIn = () => {
 
 const formOf = (event) => event.detail.ctx?.sourceElement?.closest?.("form.one-policy");
 
+// Whoever is signed out in the middle of something stays on the page, with what was typed, and is told.
+const signedOut = () => {
+  const notice = document.createElement("p");
+  notice.className = "notice stop";
+  notice.id = "signed-out";
+  notice.append("You are signed out, so nothing was done. ", signIn());
+  document.getElementById("notice").replaceChildren(notice);
+};
+
 document.addEventListener("htmx:before:request", (event) => formOf(event)?.querySelector(".not-saved")?.remove());
 document.addEventListener("htmx:before:response", (event) => {
-  const form = formOf(event);
-  if (form && event.detail.ctx.hx.redirect?.startsWith("/login")) {
-    event.preventDefault();
-    notSaved(form, "You are signed out.", signIn());
+  if (!event.detail.ctx.hx.redirect?.startsWith("/login")) {
+    document.getElementById("signed-out")?.remove();
+    return;
   }
+  event.preventDefault();
+  const form = formOf(event);
+  if (form) notSaved(form, "You are signed out.", signIn());
+  else signedOut();
 });
 document.addEventListener("htmx:error", (event) => {
   const form = formOf(event);
@@ -122,29 +134,3 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("DOMContentLoaded", picked);
 document.addEventListener("htmx:after:swap", picked);
-
-// The inbox is polled. While the pointer or the focus is in it, a card that somebody else has decided keeps its
-// height, so that nothing moves under the pointer.
-let heights = [];
-const tall = (card) => card.getBoundingClientRect().height;
-const ofInbox = (event) => event.detail.ctx?.target?.id === "inbox";
-
-document.addEventListener("htmx:before:swap", (event) => {
-  if (ofInbox(event)) {
-    const held = document.querySelector("#inbox:hover, #inbox:focus-within");
-    heights = held ? [...held.querySelectorAll(":scope > article")].map((card) => [card.id, tall(card)]) : [];
-  }
-});
-document.addEventListener("htmx:after:swap", (event) => {
-  if (ofInbox(event)) {
-    for (const card of document.querySelectorAll("#inbox > article")) {
-      card.style.minHeight = "";
-    }
-    for (const [id, height] of heights) {
-      const card = document.getElementById(id);
-      if (card && tall(card) < height) {
-        card.style.minHeight = `${height}px`;
-      }
-    }
-  }
-});

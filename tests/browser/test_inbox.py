@@ -166,7 +166,7 @@ def test_several_of_a_kind_are_ticked_and_decided_together(
     if javascript:
         polled(page)
         expect(card_of(page, ids[0]).get_by_role("checkbox")).to_be_checked()
-    batch.get_by_label("Reason, if you deny").select_option("Not during office hours.")
+    batch.get_by_label("Reason").select_option("Not during office hours.")
     batch.get_by_role("button", name="Deny each ticked call").click()
     expect(page.get_by_text("2 calls denied.")).to_be_visible()
     expect(card_of(page, ids[1]).get_by_text("Not during office hours.")).to_be_visible()
@@ -224,7 +224,7 @@ def test_the_inbox_is_worked_through_by_keyboard_alone(house: House, key: str, v
 
 
 def tab_to(page: Page, wanted: Locator) -> None:
-    for _ in range(80):
+    for _ in range(200):
         if wanted.evaluate("element => element === document.activeElement"):
             return
         page.keyboard.press("Tab")

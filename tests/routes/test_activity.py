@@ -389,13 +389,18 @@ def test_an_export_is_in_utc_whatever_the_zone(technician: Visitor) -> None:
     assert json.loads(line)["id"] == number
 
 
-@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(1)", '=cmd|" /C calc"!A0'])
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b")
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(1)", '=cmd|" /C calc"!A0', "\uff1d1", "x;=1"])
 def test_no_cell_is_a_formula(technician: Visitor, start: str) -> None:
+    """Nor where the spreadsheet parts cells at semicolons."""
     write(call(agent=start, tool="x", details={}), change(start, integration=start))
     text = exported(technician, "csv").removeprefix("\ufeff")
     for row in csv.reader(io.StringIO(text)):
-        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
-    assert f"'{start}" in [row[4] for row in csv.reader(io.StringIO(text))]
+        for part in (part for cell in row for part in cell.split(";")):
+            assert not part.startswith(FORMULAS)
+    assert start in [row[4].replace("'", "") for row in csv.reader(io.StringIO(text))]
 
 
 def test_an_export_is_written_down_with_its_filters(technician: Visitor) -> None:

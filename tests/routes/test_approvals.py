@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +13,7 @@ import pytest
 from flask import Flask
 
 from tests.routes.visitors import Visitor, text_of
-from webapp.services import agents, approvals, integrations
+from webapp.services import agents, approvals, export, integrations
 from webapp.services.approvals.cards import MOST_WAITING
 from webapp.services.audit import COMMAND
 from webapp.store.database import writing
@@ -95,6 +97,19 @@ def seen(page: str) -> str:
     return found.group(1)
 
 
+def test_a_call_whose_time_is_up_is_over_before_anybody_wrote_that_down(
+    technician: Visitor, ask: Ask
+) -> None:
+    approval = ask(ticket_id="T-1")
+    mark = seen(technician.get("/approvals"))
+    with database.connection_context():
+        Approval.update(expires_at=now() - timedelta(seconds=1)).execute()
+    page = technician.get(f"/approvals/inbox?seen={mark}&shown={approval}")
+    assert "Nobody decided in time" in page and "Approve once" not in page and "Nothing waits" in page
+    late = technician.post(f"/approvals/{approval}/decision", htmx=True, decision="approve").text
+    assert "This approval expired before anybody decided." in late and "the agent can ask again" in late
+
+
 def test_a_flood_is_shown_in_part_oldest_first(technician: Visitor, ask: Ask) -> None:
     ids = [ask(ticket_id=f"T-{number}") for number in range(MOST_WAITING + 3)]
     page = technician.get("/approvals")
@@ -160,6 +175,31 @@ def test_the_history_is_paged_and_keeps_its_filters(technician: Visitor, ask: As
     assert older and "state=denied" in older.group(1)
     assert first.count('data-label="Asked"') == 50
     assert technician.get(older.group(1).replace("&amp;", "&")).count('data-label="Asked"') == 1
+
+
+def test_the_history_is_exported_as_it_is_filtered_all_pages_of_it(
+    technician: Visitor, viewer: Visitor, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BATCH", 3)
+    ids = [ask(ticket_id=f"T-{number}") for number in range(8)]
+    for one in ids:
+        decide(one, note="=1+1")
+    decide(ask(agent="=cmd", ticket_id="T-9"))
+    with database.connection_context():
+        moment = now()
+        Approval.update(created_at=moment).where(Approval.id.in_(ids[:5])).execute()
+    reply = technician.post("/approvals/history/export", agent="Claude")
+    assert reply.headers["Content-Disposition"].startswith('attachment; filename="approvals-')
+    rows = list(csv.DictReader(io.StringIO(reply.text.removeprefix("\ufeff"))))
+    assert {row["id"] for row in rows} == set(ids) and len(rows) == 8
+    assert {row["note"] for row in rows} == {"'=1+1"} and {row["outcome"] for row in rows} == {"denied"}
+    assert rows[0]["asked_at"].endswith("Z") and "T-1" not in reply.text
+    assert "'=cmd" in technician.post("/approvals/history/export").text
+    assert "exported the history of approvals, agent Claude" in text_of(
+        technician.get("/activity?action=approval.exported")
+    ).replace(" ,", ",")
+    assert viewer.post("/approvals/history/export").status_code == 403
+    assert "/history/export" not in viewer.get("/approvals/history")
 
 
 # --- the rule of two

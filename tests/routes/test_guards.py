@@ -280,6 +280,13 @@ def test_use_keeps_a_session_alive_but_not_past_its_end(viewer: Visitor) -> None
     assert now() - Session.get().seen_at < timedelta(minutes=1)
 
 
+@pytest.mark.parametrize("path", ["/approvals/count", "/approvals/inbox", "/approvals/ahead"])
+def test_a_page_left_open_keeps_no_session_alive(viewer: Visitor, path: str) -> None:
+    Session.update(seen_at=now() - timedelta(hours=11)).execute()
+    viewer.get(path)
+    assert now() - Session.get().seen_at > timedelta(hours=10)
+
+
 @pytest.mark.parametrize("token", ["", "x", "a" * 3000, "é", "\x00", "' OR 1=1 --"])
 def test_made_up_tokens_open_nothing(app: Flask, token: str) -> None:
     assert not comes_in(app, token)
@@ -303,6 +310,51 @@ def test_a_fragment_sends_the_whole_page_to_sign_in(client: FlaskClient) -> None
     """htmx would swap the sign-in page into the table."""
     reply = client.get("/approvals/inbox", headers={"HX-Request": "true"})
     assert reply.status_code == 204 and reply.headers["HX-Redirect"] == "/login"
+    headers = {"HX-Request": "true", "HX-Current-URL": f"{HERE}/approvals/apr_1?x=1#note"}
+    reply = client.post("/approvals/apr_1/decision", headers=headers)
+    assert reply.headers["HX-Redirect"] == "/login?next=/approvals/apr_1?x%3D1"
+
+
+def test_whoever_was_signed_out_is_told_that_nothing_was_done_and_comes_back(viewer: Visitor) -> None:
+    Session.delete().execute()
+    reply = viewer.post(NAME, referrer="/account?x=1", name="Somebody else")
+    assert reply.headers["Location"] == "/login?next=/account?x%3D1"
+    page = viewer.get(reply.headers["Location"])
+    assert "You were signed out, so nothing was done." in page and 'value="/account?x=1"' in page
+    assert not User.select().where(User.name == "Somebody else").exists()
+
+
+@pytest.mark.parametrize(
+    "referrer",
+    [
+        "http://evil.example/x",
+        "http://localhost.evil.example/",
+        "http://[",
+        "",
+        "//evil.example",
+        "javascript:x",
+    ],
+)
+def test_the_way_back_is_one_of_our_own_pages(client: FlaskClient, referrer: str) -> None:
+    for header in ("Referer", "HX-Current-URL"):
+        reply = client.post("/account/name", headers={"Sec-Fetch-Site": "same-origin", header: referrer})
+        assert reply.headers["Location"] == "/login"
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({}, "It may block them for this address."),
+    ({"PUBLIC_URL": "https://gate.example.com"}, "Open https://gate.example.com instead."),
+])  # fmt: skip
+def test_a_browser_that_keeps_no_cookies_is_told_instead_of_sent_in_circles(
+    furnished: Path, tmp_path: Path, settings: dict[str, str], words: str
+) -> None:
+    copytree(furnished, tmp_path / "data")
+    app = create_app(from_environment({"GATEHOUSE_DATA": str(tmp_path / "data")} | settings))
+    form = {"email": "viewer@example.com", "password": PASSWORD}
+    token = token_in(app.test_client().get("/login").text)
+    reply = app.test_client(use_cookies=False).post("/login", data=form | {"csrf_token": token})
+    assert reply.status_code == 400
+    assert "Your browser kept no cookies of Gatehouse." in reply.text and words in reply.text
 
 
 def test_a_view_that_says_nothing_is_closed_to_all(config: object, furnished: Path, tmp_path: Path) -> None:

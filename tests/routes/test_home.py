@@ -242,7 +242,7 @@ def test_the_first_steps_are_ticked_one_by_one_and_go(admin: Visitor, connect: C
     assert html.count("<li>") == 3
     assert "Done" not in html
     assert 'href="/settings/agents/new"' in html
-    assert "the practice server will do" in html
+    assert "Connect the practice server" in html
     connect("desk")
     assert steps(admin).count("Done") == 1
     admin.post("/settings/agents", name="Claude", scope="all")
@@ -266,7 +266,8 @@ def test_without_a_practice_server_the_first_step_is_the_wizard(app: Flask, admi
     assert "Done" not in steps(admin)  # a draft is no server yet
     integrations.discard_draft(draft, COMMAND)
     object.__setattr__(app.extensions["gatehouse"], "practice_url", "")
-    assert 'href="/settings/integrations/new">Connect an MCP server' in steps(admin)
+    html = steps(admin)
+    assert 'href="/settings/integrations/new">Connect an MCP server' in html and "practice" not in html
 
 
 def test_a_revoked_agent_does_not_count(admin: Visitor) -> None:

@@ -58,7 +58,7 @@ def test_an_open_server_is_connected_in_five_pages_without_javascript(admin: Vis
     assert "the name says “delete”" in text
     reply = admin.post(f"{DESK}/tools")
     assert reply.location == f"{DESK}/done"
-    assert "Make an agent key" in admin.get(reply.location)
+    assert "Make a key for an agent" in admin.get(reply.location)
     desk = integrations.find("desk")
     assert (desk.state, desk.title) == ("connected", "The Menagerie")
 

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_a_call_is_told_with_its_outcome(outcome: str, words: str) -> None:
         (
             "integration.state",
             {"from": "connected", "to": "needs_sign_in"},
-            "found desk to be needs sign in, after connected",
+            "found desk in need of a sign-in; it was connected before",
         ),
         ("integration.disconnected", {"tools": 1}, "disconnected desk, and with it 1 tool"),
         ("agent.limited", {"agent": "B", "integrations": "all"}, "limited the agent B to every integration"),
@@ -93,6 +94,18 @@ def test_a_call_is_told_with_its_outcome(outcome: str, words: str) -> None:
 )  # fmt: skip
 def test_a_change_is_told_with_its_details(action: str, details: dict[str, Any], words: str) -> None:
     assert told(action, integration="desk", details=details) == words
+
+
+def test_a_moment_within_a_sentence_is_in_the_readers_zone() -> None:
+    details = json.dumps({"agent": "Bo", "until": "2026-03-29T01:30:00+00:00"})
+    entry = Entry(kind="change", action="approval.extended", tool="mcp:desk:get", details=details)
+    for zone, clock in (
+        ("UTC", "01:30 UTC"),
+        ("Europe/Amsterdam", "03:30 CEST"),
+        ("America/New_York", "21:30 EDT"),
+    ):
+        text = "".join(piece.text for piece in sentences.tell(entry, ZoneInfo(zone)).pieces)
+        assert text == f"left a call of mcp:desk:get by Bo open until {clock}"
 
 
 def test_a_refused_change_says_so() -> None:

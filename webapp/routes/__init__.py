@@ -6,18 +6,23 @@ import importlib
 import logging
 import secrets
 
-from flask import Flask, Response, make_response, render_template
+from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
 from webapp.errors import NotFound, Refused, TooMany
+from webapp.routes.guards import settings
 from webapp.routes.replies import is_htmx
 
 NOUNS = (
     "home", "approvals", "bulk", "tools", "activity", "integrations", "wizard", "oauth", "agents", "people",
-    "notices", "general", "account", "login", "setup", "health", "trying",
+    "notices", "general", "account", "help", "login", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)
+OUT_OF_DATE = Refused(
+    "This form is out of date.", why="The page was open for long, or you signed in again meanwhile.",
+    next_step="Reload the page and try again.",
+)  # fmt: skip
 
 
 def init_app(app: Flask) -> None:
@@ -36,9 +41,17 @@ def refused(error: Refused) -> Response:
 
 
 def stale_form(error: CSRFError) -> Response:
-    words = Refused("This form is out of date.", why="The page was open for long, or you signed in again meanwhile.",
-                    next_step="Reload the page and try again.")  # fmt: skip
-    return _answer(words, 400)
+    return _answer(_no_cookie() if not request.cookies else OUT_OF_DATE, 400)
+
+
+def _no_cookie() -> Refused:
+    """Else one would be sent from the form to the sign-in and back for ever."""
+    address = settings().public_url
+    if address.startswith("https:") and not request.is_secure:
+        why, next_step = "They are for https only, and this page came over http.", f"Open {address} instead."
+    else:
+        why, next_step = "It may block them for this address.", "Allow them, reload the page and try again."
+    return Refused("Your browser kept no cookies of Gatehouse.", why=why, next_step=next_step)
 
 
 def http_error(error: HTTPException) -> Response:

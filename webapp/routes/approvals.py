@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, Stale
@@ -13,7 +23,7 @@ from webapp.routes import looks
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import fragment, is_htmx, page
 from webapp.services import approvals, tools
-from webapp.services.approvals import cards, decisions, history, second_person, sight, standing
+from webapp.services.approvals import cards, decisions, export, history, second_person, sight, standing
 from webapp.services.approvals.cards import Card
 from webapp.store.models import Approval, Standing
 
@@ -28,7 +38,7 @@ def index() -> ResponseReturnValue:
 
 
 @bp.get("/inbox")
-@allow("viewer")
+@allow("viewer", polled=True)
 def inbox() -> ResponseReturnValue:
     """Polled. Cards that are on the page stay on it, whatever became of them: nothing moves under the pointer."""
     found = cards.inbox(current_user(), request.args.getlist("shown"), request.args.get("seen", ""))
@@ -38,13 +48,13 @@ def inbox() -> ResponseReturnValue:
 
 
 @bp.get("/count")
-@allow("viewer")
+@allow("viewer", polled=True)
 def count() -> ResponseReturnValue:
     return render_template("approvals/_count.html", waiting=Approval.waiting().count())
 
 
 @bp.get("/ahead")
-@allow("viewer")
+@allow("viewer", polled=True)
 def ahead() -> ResponseReturnValue:
     return render_template("approvals/_ahead.html", **_ahead())
 
@@ -55,6 +65,15 @@ def past() -> ResponseReturnValue:
     wanted = history.Wanted.of(request.args, request.args.get("page", 1, int))
     found = history.search(wanted, looks.zone())
     return page("approvals/history.html", found=found, states=history.STATES, choices=history.choices())
+
+
+@bp.post("/history/export")
+@allow("technician")
+def download() -> ResponseReturnValue:
+    """A POST, because it is written down."""
+    file = export.begin(history.Wanted.of(request.form, 1), looks.zone(), current_actor())
+    headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return Response(stream_with_context(file.pieces), mimetype=file.type, headers=headers)
 
 
 @bp.get("/<approval_id>")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from config import Config
 from webapp.errors import Forbidden, Refused
-from webapp.routes.replies import leave_for
+from webapp.routes.replies import is_htmx, leave_for, local
 from webapp.services import accounts
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
@@ -25,11 +25,15 @@ WITHOUT_DATABASE = {"static", "health.alive", "health.ready", "health.csp_report
 LONGEST_WAY_BACK = 1500  # proxies refuse answers with headers of a few thousand bytes
 
 
-def allow(role: str) -> Callable[[View], View]:
-    """Says who may use a view: viewer, technician, admin, or anyone. A view that says nothing is closed."""
+def allow(role: str, *, polled: bool = False) -> Callable[[View], View]:
+    """Says who may use a view: viewer, technician, admin, or anyone. A view that says nothing is closed.
+
+    `polled`: pages ask for it by themselves, so it keeps no session alive.
+    """
 
     def mark(view: View) -> View:
         view.allowed_role = role  # type: ignore[attr-defined]
+        view.polled = polled  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -146,13 +150,21 @@ def check_role() -> ResponseReturnValue | None:
 
 
 def _to_sign_in() -> ResponseReturnValue:
-    back = (
-        request.full_path.rstrip("?")
-        if request.method == "GET" and not request.headers.get("HX-Request")
-        else None
-    )
+    if request.method not in SAFE_METHODS and not is_htmx():
+        flash("You were signed out, so nothing was done. Sign in, and do it again.")
+    back = _page_asked_for()
     address = url_for("login.show", next=back if back != "/" else None)
     return leave_for(address if len(address) <= LONGEST_WAY_BACK else url_for("login.show"))
+
+
+def _page_asked_for() -> str | None:
+    """What was to be opened, or the page of ours that a form or a fragment belongs to."""
+    if request.method == "GET" and not is_htmx():
+        return request.full_path.rstrip("?")
+    came_from = request.headers.get("HX-Current-URL") or request.referrer or ""
+    if _host_of(came_from) != request.host.lower():
+        return None
+    return local(urlsplit(came_from)._replace(scheme="", netloc="", fragment="").geturl()) or None
 
 
 # --- the cookie
@@ -185,4 +197,8 @@ def _session_of_cookie() -> Session | None:
     token = request.cookies.get(cookie_name())
     if not token:
         return None
-    return accounts.session_for(token, idle_hours=settings().session_idle_hours, days=settings().session_days)
+    view = current_app.view_functions.get(request.endpoint or "")
+    return accounts.session_for(
+        token, idle_hours=settings().session_idle_hours, days=settings().session_days,
+        by_itself=getattr(view, "polled", False),
+    )  # fmt: skip

@@ -160,7 +160,7 @@ def start_check(name: str) -> ResponseReturnValue:
 
 
 @bp.get("/<name>/check/findings")
-@allow("viewer")
+@allow("viewer", polled=True)
 def findings(name: str) -> ResponseReturnValue:
     return render_template("integrations/_check.html", **_checked(name))
 

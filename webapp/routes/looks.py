@@ -8,7 +8,9 @@ from urllib.parse import unquote
 from flask import Response, g, has_request_context, request
 
 from webapp.routes.guards import current_session
-from webapp.services import looks, times
+from webapp.services import looks, sentences, times
+from webapp.services.sentences import Sentence
+from webapp.store.models import Entry
 
 ZONE_COOKIE = "zone"  # written by app.js: the browser's own
 THEME_COOKIE = "theme"  # for pages without a person, such as the door
@@ -56,3 +58,7 @@ def clock(moment: datetime) -> str:
 
 def absolute(moment: datetime | None) -> str:
     return times.absolute(moment, zone())
+
+
+def sentence(entry: Entry) -> Sentence:
+    return sentences.tell(entry, zone())

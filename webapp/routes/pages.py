@@ -10,8 +10,8 @@ from flask import Flask, request
 from config import VERSION
 from webapp.routes import looks
 from webapp.routes.guards import current_session, settings
+from webapp.services import browsers, times, visible
 from webapp.services import looks as choices
-from webapp.services import sentences, times, visible
 from webapp.store.models import Approval
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -20,7 +20,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def init_app(app: Flask) -> None:
     app.context_processor(context)
     app.add_template_filter(visible.reveal, "reveal")
-    app.add_template_filter(sentences.tell, "sentence")
+    app.add_template_filter(looks.sentence, "sentence")
+    app.add_template_filter(browsers.named, "browser")
     app.add_template_filter(times.relative, "relative")
     app.add_template_filter(looks.absolute, "absolute")
     app.add_template_filter(looks.clock, "clock")

@@ -93,7 +93,7 @@ def check(name: str) -> ResponseReturnValue:
 
 
 @bp.get("/<name>/setup/check/findings")
-@allow("admin")
+@allow("admin", polled=True)
 def findings(name: str) -> ResponseReturnValue:
     integration = integrations.find_server(name)
     return render_template("wizard/_findings.html", **steps.context("check", integration))

@@ -240,8 +240,9 @@ def start_session(user: User, ip: str, browser: str) -> str:
     return token
 
 
-def session_for(token: str, *, idle_hours: int, days: int) -> Session | None:
-    """The live session of this cookie. `seen_at` is written at most once a minute."""
+def session_for(token: str, *, idle_hours: int, days: int, by_itself: bool = False) -> Session | None:
+    """The live session of this cookie. `seen_at` is written at most once a minute, and not for what a page
+    that was left open asks `by_itself`."""
     found: Session | None = (
         Session.select(Session, User).join(User).where(Session.token_hash == _token_hash(token)).first()
     )
@@ -252,7 +253,7 @@ def session_for(token: str, *, idle_hours: int, days: int) -> Session | None:
         days=days
     ):
         return None
-    if moment - found.seen_at > SEEN_EVERY:
+    if moment - found.seen_at > SEEN_EVERY and not by_itself:
         Session.update(seen_at=moment).where(Session.id == found.id).execute()
     return found
 

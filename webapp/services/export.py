@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,8 +22,9 @@ from webapp.store.models import Entry
 BATCH = 500  # rows; each batch is a piece of the stream
 COLUMNS = ("id", "at", "kind", "actor_kind", "actor", "action", "integration", "tool", "policy", "outcome",
            "duration_ms", "approval", "ip", "details", "digest")  # fmt: skip
-# A spreadsheet takes these for the beginning of a formula, and runs it (ASVS 1.2.10).
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where a spreadsheet would begin a formula, and run it (ASVS 1.2.10): in front of these, at the start of a cell. In
+# half of Europe a semicolon parts cells, so that what stands behind one may be a cell of its own.
+FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 Rows = list[dict[str, Any]]
 
 
@@ -68,7 +70,7 @@ def as_json(row: dict[str, Any]) -> str:
 
 def safe(cell: Any) -> Any:
     """As text, where a spreadsheet would take it for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    return FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def _as_rows(first: list[tuple[Any, ...]], rest: Iterator[list[tuple[Any, ...]]]) -> Iterator[Rows]:
@@ -77,14 +79,18 @@ def _as_rows(first: list[tuple[Any, ...]], rest: Iterator[list[tuple[Any, ...]]]
         yield [as_row(values) for values in batch]
 
 
-def _csv(batches: Iterator[Rows]) -> Iterator[bytes]:
+def as_csv(columns: Iterable[str], batches: Iterator[Iterable[Iterable[Any]]]) -> Iterator[bytes]:
     yield "\ufeff".encode()  # without it Excel takes UTF-8 for something else
-    yield _lines([COLUMNS])
+    yield _lines([columns])
     for rows in batches:
-        yield _lines([map(safe, row.values()) for row in rows])
+        yield _lines(map(safe, row) for row in rows)
 
 
-def _lines(rows: list[Any]) -> bytes:
+def _csv(batches: Iterator[Rows]) -> Iterator[bytes]:
+    return as_csv(COLUMNS, ([row.values() for row in rows] for rows in batches))
+
+
+def _lines(rows: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from string import Formatter
 from typing import Any
 
-from webapp.services import policies
+from webapp.services import policies, times
 from webapp.store.models import Entry
 
 MISSING = object()
+STATES = {"needs_sign_in": "in need of a sign-in", "needs_review": "in need of a review"}
 SYNCED = {"added": "new", "changed": "changed", "missing": "gone", "back": "back", "quarantined": "set aside"}
 
 
@@ -57,7 +59,7 @@ ACTIONS = {
     "integration.finished": "finished the set-up of {integration}",
     "integration.discarded": "gave up the set-up of {integration}",
     "integration.synced": "synced {integration}: {:counts}",
-    "integration.state": "found {integration} to be {to:state}, after {from:state}",
+    "integration.state": "found {integration} {to:state}; it was {from:state} before",
     "integration.renamed": "renamed {integration} from {from} to {to}",
     "integration.paused": "paused {integration}",
     "integration.resumed": "resumed {integration}",
@@ -76,6 +78,7 @@ ACTIONS = {
     "approval.approve_same": "approved a call of {tool} by {agent}, and the same call until {until:moment}",
     "approval.deny": "denied a call of {tool} by {agent}",
     "approval.extended": "left a call of {tool} by {agent} open until {until:moment}",
+    "approval.exported": "exported the history of approvals{filters:filters}",
     "standing.used": "made the same call of {tool} again, which {by} had approved",
     "standing.ended": "ended the approval of the same call of {tool} by {agent}",
     "tool.second_person_on": "set that {tool} needs a second person: an agent's owner can't approve its calls",
@@ -125,12 +128,13 @@ class Sentence:
     tone: str = ""
 
 
-def tell(entry: Entry) -> Sentence:
+def tell(entry: Entry, zone: tzinfo = UTC) -> Sentence:
+    """In the zone of whoever reads it."""
     if entry.kind == "call":
         outcome = OUTCOMES.get(entry.outcome, Outcome("called", entry.outcome, "quiet"))
         called = [Piece("words", f"{outcome.verb} "), Piece("name", entry.tool)]
         return Sentence(called, outcome.word, outcome.tone)
-    pieces = _pieces(ACTIONS.get(entry.action, entry.action), entry)
+    pieces = _pieces(ACTIONS.get(entry.action, entry.action), entry, zone)
     return Sentence(pieces, "refused", "stop") if entry.outcome == "refused" else Sentence(pieces)
 
 
@@ -145,7 +149,7 @@ def by_noun() -> dict[str, list[tuple[str, str]]]:
     return nouns
 
 
-def _pieces(template: str, entry: Entry) -> list[Piece]:
+def _pieces(template: str, entry: Entry, zone: tzinfo) -> list[Piece]:
     details = json.loads(entry.details)
     pieces = []
     for words, name, how, _ in Formatter().parse(template):
@@ -156,13 +160,23 @@ def _pieces(template: str, entry: Entry) -> list[Piece]:
         elif name is not None:
             known = not name or name in details
             pieces.append(
-                Piece("value", _said(details[name] if name else details, how or "") if known else "…")
+                Piece("value", _said(details[name] if name else details, how or "", zone) if known else "…")
             )
     return pieces
 
 
-def _said(value: Any, how: str) -> str:
+def _said(value: Any, how: str, zone: tzinfo) -> str:
+    if how == "moment":
+        return _moment(str(value), zone)
     return WAYS[how](value) if how in WAYS else str(value)
+
+
+def _moment(text: str, zone: tzinfo) -> str:
+    try:
+        local = datetime.fromisoformat(text).astimezone(zone)
+    except ValueError:
+        return text
+    return f"{local:%H:%M} {times.abbreviation(local)}"
 
 
 def _limits(value: Any) -> str:
@@ -182,7 +196,7 @@ def _counted(value: Any, one: str, more: str) -> str:
 
 WAYS: dict[str, Callable[[Any], str]] = {
     "policy": lambda value: policies.WORDS.get(str(value), str(value)),
-    "state": lambda value: str(value).replace("_", " "),
+    "state": lambda value: STATES.get(value, str(value).replace("_", " ")),
     "counts": lambda value: ", ".join(
         f"{value[key]} {word}" for key, word in SYNCED.items() if value.get(key)
     ),
@@ -191,6 +205,5 @@ WAYS: dict[str, Callable[[Any], str]] = {
     "limits": _limits,
     "filters": _filters,
     "kept": lambda value: f"for {value} days" if value else "for ever",
-    "moment": lambda value: f"{str(value)[11:16]} UTC",
     "until": lambda value: f"until {str(value)[:10]}" if value else "without an end",
 }

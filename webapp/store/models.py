@@ -408,6 +408,10 @@ class Approval(Table):
     def agent_is_waiting(self) -> bool:
         return bool(self.agent_waits_until > now())
 
+    @property
+    def late(self) -> bool:
+        return bool(self.state == "waiting" and self.expires_at <= now())
+
     @classmethod
     def waiting(cls) -> ModelSelect:
         return cls.select().where(cls.state == "waiting", cls.expires_at > now()).order_by(cls.created_at)

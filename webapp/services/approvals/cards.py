@@ -45,8 +45,13 @@ class Card:
         return tool
 
     @property
+    def state(self) -> str:
+        """What waits too long is over, also before anybody has written that down."""
+        return "expired" if self.approval.late else str(self.approval.state)
+
+    @property
     def open(self) -> bool:
-        return bool(self.approval.state == "waiting")
+        return self.state == "waiting"
 
     def saying(self, notice: str) -> Card:
         return replace(self, notice=notice)
@@ -65,7 +70,7 @@ class Inbox:
 def inbox(reader: User, shown: Iterable[str] = (), seen: str = "") -> Inbox | None:
     """None when nothing has changed since `seen`. `shown` are the cards on the reader's page: they stay."""
     rows = list(Approval.inbox(STILL_SHOWN, list(shown)[:MOST_SHOWN]))
-    waiting = [row for row in rows if row.state == "waiting"]
+    waiting = [row for row in rows if row.state == "waiting" and not row.late]
     left_out = {row.id for row in waiting[MOST_WAITING:]}
     rows = [row for row in rows if row.id not in left_out]
     mark = _mark(rows, len(waiting))
@@ -77,7 +82,8 @@ def inbox(reader: User, shown: Iterable[str] = (), seen: str = "") -> Inbox | No
 def _mark(rows: list[Approval], waiting: int) -> str:
     """Each minute it is another, for the sake of "3 minutes ago"."""
     facts = [
-        (row.id, row.state, row.expires_at.isoformat(), row.reason, row.agent_is_waiting) for row in rows
+        (row.id, row.state, row.late, row.expires_at.isoformat(), row.reason, row.agent_is_waiting)
+        for row in rows
     ]
     return digest_of([facts, waiting, f"{now():%d %H:%M}"])[:16]
 
@@ -92,7 +98,7 @@ def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = 
         result=record.result_of(approval) if approval.result else None,
         sight=sight.kept(approval.id),
     )
-    if approval.state != "waiting":
+    if not made.open:
         return made
     return _open(made, reader, Approval.waiting() if waiting is None else waiting)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 
@@ -49,11 +49,27 @@ class Found:
 
 
 def search(wanted: Wanted, zone: tzinfo) -> Found:
+    query = _all(wanted, zone)
+    rows = query.offset((wanted.page - 1) * PAGE).limit(PAGE)
+    return Found(list(rows), query.count(), wanted)
+
+
+def batches(wanted: Wanted, zone: tzinfo, size: int) -> Iterator[list[Approval]]:
+    """All that match, newest first, each batch read by itself."""
+    query = _all(wanted, zone)
+    rows = list(query.limit(size))
+    while rows:
+        yield rows
+        last = rows[-1]
+        same_moment = (Approval.created_at == last.created_at) & (Approval.id < last.id)
+        rows = list(query.where((Approval.created_at < last.created_at) | same_moment).limit(size))
+
+
+def _all(wanted: Wanted, zone: tzinfo) -> ModelSelect:
     query = Approval.over()
     for name, text in wanted.filters.items():
         query = _narrowed(query, name, text, zone)
-    rows = query.offset((wanted.page - 1) * PAGE).limit(PAGE)
-    return Found(list(rows), query.count(), wanted)
+    return query
 
 
 def choices() -> dict[str, list[str]]:
