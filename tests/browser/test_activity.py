@@ -16,7 +16,7 @@ from tests.browser.scene import scene
 from tests.browser.visitor import Visitor
 from tests.house import House
 from webapp.services import audit, retention
-from webapp.services.audit import COMMAND
+from webapp.services.audit import COMMAND, Row
 from webapp.services.retention import Retention
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -228,7 +228,7 @@ def test_a_shortened_log_is_accessible_and_fits(
 
 
 def shorten() -> None:
-    """A seal over the first ten rows, as if they were old."""
+    """A seal over the first ten rows, as if they were old; and one row that is."""
     from webapp.services import segments
 
     with pytest.MonkeyPatch.context() as patch:
@@ -238,4 +238,5 @@ def shorten() -> None:
         pass
     with writing():
         audit.record("log.kept", COMMAND, details={"days": 0}, agents_notice=False)
+        audit.append([Row("call", COMMAND, "call", "desk", outcome="ok", at=now() - timedelta(days=40))])
     assert Entry.select().exists() and Retention().days == 0
