@@ -22,6 +22,7 @@ ROLES = {
     "setup.show": "anyone", "setup.create": "anyone", "login.show": "anyone", "login.create": "anyone",
     "login.end": "viewer",
     "home.index": "viewer", "help.show": "viewer", "approvals.download": "technician",
+    "approvals.arguments": "viewer",
     "approvals.index": "viewer", "approvals.inbox": "viewer", "approvals.count": "viewer",
     "approvals.history": "viewer", "approvals.show": "viewer", "approvals.decide": "technician",
     "notices.show": "admin", "notices.save_mail": "admin", "notices.save_webhook": "admin",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -69,6 +70,56 @@ def test_what_differs_from_the_last_approved_call_is_marked(technician: Visitor,
     assert "fresh true not in the last call" in words
     assert "gone left out this time" in words
     assert "denied, so" not in words
+
+
+def test_a_megabyte_is_cut_and_says_so_and_all_of_it_is_a_file_away(technician: Visitor, ask: Ask) -> None:
+    text = "\u202ereversed\u200b" * 100_000
+    approval = ask(ticket_id="T-1", text=text, same="short")
+    inbox, alone = technician.get("/approvals"), technician.get(f"/approvals/{approval}")
+    assert len(inbox) < 100_000 and len(alone) < 1_000_000
+    assert "1,000,000 characters" in inbox and "and 998,000 characters more, which are not shown" in inbox
+    assert "and 980,000 characters more" in alone and "Show more of it" not in alone
+    assert "⟨U+202E⟩" in inbox and "\u202e" not in inbox and "\u200b" not in inbox + alone
+    file = technician.browser.get(f"/approvals/{approval}/arguments")
+    assert (
+        json.loads(file.text) == {"ticket_id": "T-1", "text": text, "same": "short"} and file.text.isascii()
+    )
+    assert file.headers["Content-Disposition"] == f'attachment; filename="{approval}.json"'
+    decide(approval, "approve")
+    again = technician.get(f"/approvals/{ask(ticket_id='T-1', text=text + 'x', same='short')}")
+    assert "changed" in again and len(again) < 1_000_000
+
+
+def test_a_long_list_of_arguments_is_cut_and_says_so(technician: Visitor, ask: Ask) -> None:
+    approval = ask(**{f"argument-{number:05}": "=1+1" for number in range(5_000)})
+    inbox, alone = technician.get("/approvals"), technician.get(f"/approvals/{approval}")
+    assert "and 4,960 arguments more, which are not shown here" in text_of(inbox)
+    assert "and 4,600 arguments more" in text_of(alone)
+    assert f'href="/approvals/{approval}/arguments"' in inbox
+
+
+def test_a_long_answer_is_cut_and_says_so(technician: Visitor, ask: Ask) -> None:
+    approval = ask(ticket_id="T-1")
+    decide(approval, "approve")
+    with database.connection_context():
+        result = {"content": [{"type": "text", "text": "y" * 3_000_000}, {"type": "image"}, "odd"]}
+        sealed = Approval.result.seal(approval, result)
+        Approval.update(state="done", result=sealed).where(Approval.id == approval).execute()
+    page = technician.get("/approvals")
+    assert len(page) < 30_000 and "characters more, which are not shown here" in page
+
+
+def test_a_card_on_its_own_page_stays_what_it_is_there(technician: Visitor, ask: Ask) -> None:
+    """Nothing to tick after "+30 minutes"."""
+    approval = ask(ticket_id="T-1")
+    page = technician.get(f"/approvals/{approval}")
+    assert 'name="alone"' in page and 'form="batch"' not in page
+    until = re.search(r'name="until" value="([^"]+)"', page)
+    assert until
+    path = f"/approvals/{approval}/time"
+    longer = technician.post(path, htmx=True, until=until[1].replace("&#43;", "+"), alone="yes")
+    assert longer.status_code == 200 and 'form="batch"' not in longer.text and 'name="alone"' in longer.text
+    assert 'form="batch"' in technician.post(path, htmx=True, until=until[1].replace("&#43;", "+")).text
 
 
 def test_a_viewer_looks_and_has_nothing_to_press(viewer: Visitor, ask: Ask) -> None:

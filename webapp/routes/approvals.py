@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +25,6 @@ from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import fragment, is_htmx, page
 from webapp.services import approvals, tools
 from webapp.services.approvals import cards, decisions, export, history, second_person, sight, standing
-from webapp.services.approvals.cards import Card
 from webapp.store.models import Approval, Standing
 
 bp = Blueprint("approvals", __name__, url_prefix="/approvals")
@@ -79,7 +79,16 @@ def download() -> ResponseReturnValue:
 @bp.get("/<approval_id>")
 @allow("viewer")
 def show(approval_id: str) -> ResponseReturnValue:
-    return page("approvals/show.html", card=_card(approvals.get(approval_id)), **_choices())
+    return _page_of(approvals.get(approval_id))
+
+
+@bp.get("/<approval_id>/arguments")
+@allow("viewer")
+def arguments(approval_id: str) -> ResponseReturnValue:
+    """All of them, as a file; what can't be seen is written as its number."""
+    text = json.dumps(approvals.arguments_of(approvals.get(approval_id)), indent=2)
+    headers = {"Content-Disposition": f'attachment; filename="{approval_id}.json"'}
+    return Response(text, mimetype="application/json", headers=headers)
 
 
 @bp.post("/<approval_id>/decision")
@@ -93,8 +102,8 @@ def decide(approval_id: str) -> ResponseReturnValue:
         )  # fmt: skip
     except Stale as too_late:
         return _somebody_was_first(approval_id, too_late)
-    card, otherwise = _card(decided), url_for(".index")
-    return _changed(fragment("approvals/_card.html", otherwise=otherwise, card=card, focused=True))
+    shown = _shown(decided) | {"focused": True}
+    return _changed(fragment("approvals/_card.html", otherwise=url_for(".index"), **shown))
 
 
 @bp.post("/batch")
@@ -120,7 +129,7 @@ def extend(approval_id: str) -> ResponseReturnValue:
         longer = approvals.extend(approval_id, _moment(request.form.get("until", "")), current_actor())
     except Stale as too_late:
         return _somebody_was_first(approval_id, too_late)
-    return fragment("approvals/_card.html", otherwise=_place(approval_id), card=_card(longer), **_choices())
+    return fragment("approvals/_card.html", otherwise=_place(approval_id), **_shown(longer))
 
 
 @bp.post("/<approval_id>/now")
@@ -129,10 +138,9 @@ def look(approval_id: str) -> ResponseReturnValue:
     """A POST, for it calls the server behind the tool and is logged."""
     approval = approvals.get(approval_id)
     sight.look(approval, current_actor())
-    card = _card(approval)
     if is_htmx():
-        return render_template("approvals/_arguments.html", card=card)
-    return page("approvals/show.html", card=card, **_choices())
+        return render_template("approvals/_arguments.html", **_shown(approval))
+    return _page_of(approval)
 
 
 @bp.post("/ahead/<int:standing_id>/end")
@@ -153,10 +161,10 @@ def set_second_person(tool_id: int) -> ResponseReturnValue:
 
 def _somebody_was_first(approval_id: str, too_late: Stale) -> ResponseReturnValue:
     """Not a fault: the card as it is now, with who was first."""
-    card = _card(approvals.get(approval_id)).saying(too_late.what)
+    approval = approvals.get(approval_id)
     if is_htmx():
-        return render_template("approvals/_card.html", card=card, focused=True, **_choices())
-    return page("approvals/show.html", status=too_late.status, card=card, **_choices())
+        return render_template("approvals/_card.html", focused=True, **_shown(approval, too_late.what))
+    return _page_of(approval, too_late.what, status=too_late.status)
 
 
 def _changed(reply: ResponseReturnValue) -> Response:
@@ -167,8 +175,14 @@ def _changed(reply: ResponseReturnValue) -> Response:
     return response
 
 
-def _card(approval: Approval) -> Card:
-    return cards.card(approval, current_user())
+def _page_of(approval: Approval, notice: str = "", *, status: int = 200) -> ResponseReturnValue:
+    return page("approvals/show.html", status=status, **_shown(approval, notice, alone=True))
+
+
+def _shown(approval: Approval, notice: str = "", *, alone: bool = False) -> dict[str, Any]:
+    """A card as it is in the inbox, or as it is `alone` on its page, which its forms tell."""
+    card, alone = cards.card(approval, current_user()).saying(notice), alone or "alone" in request.form
+    return {"card": card.alone() if alone else card, "alone": alone} | _choices()
 
 
 def _choices() -> dict[str, Any]:

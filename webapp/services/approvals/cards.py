@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.services.accounts import ROLES
-from webapp.services.approvals import record, second_person, sight
-from webapp.services.approvals.differences import Difference, difference, last_approved
+from webapp.services.approvals import excerpts, record, second_person, sight
+from webapp.services.approvals.differences import Argument, Difference, difference, last_approved
+from webapp.services.approvals.excerpts import Room
 from webapp.services.approvals.sight import Sight
 from webapp.services.approvals.wording import in_words
 from webapp.services.redaction import digest_of
@@ -38,6 +39,7 @@ class Card:
     earlier: tuple[Entry, ...] = ()  # the last calls of the same tool
     result: dict[str, Any] | None = None
     notice: str = ""
+    room: Room = excerpts.IN_THE_INBOX
 
     @property
     def tool(self) -> Tool | None:
@@ -53,8 +55,26 @@ class Card:
     def open(self) -> bool:
         return self.state == "waiting"
 
+    @property
+    def arguments(self) -> list[Argument]:
+        """As far as there is room for them."""
+        return excerpts.fitted(self.difference.arguments, self.room)
+
+    @property
+    def cut(self) -> bool:
+        """Whether any value is longer than there is room for."""
+        return any(len(excerpts.as_text(one.value)) > self.room.each for one in self.arguments)
+
+    @property
+    def answer(self) -> str:
+        return excerpts.text_of(self.result) if self.result else ""
+
     def saying(self, notice: str) -> Card:
         return replace(self, notice=notice)
+
+    def alone(self) -> Card:
+        """On a page of its own."""
+        return replace(self, room=excerpts.ALONE)
 
 
 @dataclass(frozen=True)
