@@ -130,16 +130,14 @@ def test_a_call_that_expires_under_the_pointer_is_not_run_and_says_so(
 ) -> None:
     approval = ask(house, key)
     page = tom.go("/approvals")
-    page.route(INBOX, lambda route: route.abort())  # before the poll could tell
-    tom.faults.clear()
+    page.route(INBOX, lambda route: route.fulfill(status=204))  # before the poll could tell
     house.do(lambda: Approval.update(expires_at=now()).where(Approval.id == approval).execute())
     card = card_of(page, approval)
     card.get_by_role("button", name="Approve once").click()
-    expect(card.get_by_role("status")).to_have_text("This approval expired before anybody decided.")
+    expect(card.get_by_role("status")).to_contain_text("This approval expired")
     expect(card.get_by_text("If it is still wanted, the agent can ask again.")).to_be_visible()
     expect(card.get_by_role("button", name="Approve once")).to_have_count(0)
     assert state_of(house, approval) in ("waiting", "expired")
-    tom.faults.clear()
 
 
 def test_a_call_that_expires_in_view_shows_it_with_the_next_poll(

@@ -30,7 +30,9 @@ COUNT_CLICKS = """addEventListener("click", (event) => {
 }, true)"""
 # What has the focus: drawn as such, within the window, and under nothing else.
 FOCUS_IS_SEEN = """() => {
-  const element = document.activeElement, shown = element.matches("[type=radio]") ? element.closest("label") : element;
+  const element = document.activeElement;
+  if (element === document.body) return ""; // round by the browser's own bar
+  const shown = getComputedStyle(element).opacity === "0" ? element.closest("label") : element;
   const style = getComputedStyle(shown), box = shown.getBoundingClientRect();
   if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2) return "no outline";
   const [x, y] = [box.left + Math.min(box.width, 40) / 2, box.top + Math.min(box.height, 20) / 2];
