@@ -348,7 +348,7 @@ def test_the_way_back_is_one_of_our_own_pages(client: FlaskClient, referrer: str
 def test_a_browser_that_keeps_no_cookies_is_told_instead_of_sent_in_circles(
     furnished: Path, tmp_path: Path, settings: dict[str, str], words: str
 ) -> None:
-    copytree(furnished, tmp_path / "data")
+    databases.copy(furnished, tmp_path / "data")
     app = create_app(from_environment({"GATEHOUSE_DATA": str(tmp_path / "data")} | settings))
     form = {"email": "viewer@example.com", "password": PASSWORD}
     token = token_in(app.test_client().get("/login").text)
