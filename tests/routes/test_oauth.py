@@ -334,9 +334,25 @@ def test_the_resource_can_be_left_out_for_services_that_refuse_it(
     page = begun(admin)
     reply = back(admin, service.walk(jumped(admin, page)))
     assert "leave the resource out" in text_of(admin.get(reply.location))
-    admin.post(f"{SETUP}/sign-in/dialect", omit_resource="yes", introduce="auto")
+    admin.post(f"{SETUP}/sign-in/dialect", resource="none", introduce="auto")
     assert signed_in(admin, service).location == f"{SETUP}/tools"
     assert "resource" not in service.asked("/token")[-1].form
+
+
+def test_the_resource_can_have_another_name(admin: Visitor, service: Service, draft: str, rows: None) -> None:
+    service.faults.resource_rule, service.faults.resources = "require", ("api://notes",)
+    dialect = f"{SETUP}/sign-in/dialect"
+    for odd in ("", "no address"):
+        reply = admin.post(dialect, resource="other", other_resource=odd, introduce="auto")
+        assert reply.status_code == 422 and 'name="other_resource"' in reply.text
+    assert (
+        admin.post(dialect, resource="other", other_resource="api://notes", introduce="auto").status_code
+        == 200
+    )
+    assert signed_in(admin, service).location == f"{SETUP}/tools"
+    assert service.asked("/token")[-1].form["resource"] == "api://notes"
+    admin.post(f"{SETTINGS}/notes/setup/check")
+    assert "by another name" not in text_of(admin.get(f"{SETTINGS}/notes/check"))
 
 
 def test_extra_scopes_are_asked_for_and_odd_ones_refused(
@@ -366,6 +382,42 @@ def test_a_service_without_registration_asks_for_a_client_id(
     assert back(admin, service.walk(jumped(admin, page))).location == f"{SETUP}/tools"
     assert service.asked("/token")[0].headers["authorization"].startswith("Basic ")
     assert OAuthClient.get().issuer == service.issuer
+
+
+def test_a_service_that_refuses_to_register_us_asks_for_a_client_id(
+    admin: Visitor, service: Service, draft: str
+) -> None:
+    service.faults.registration = "refused"
+    reply = admin.post(BEGIN)
+    assert reply.status_code == 422 and "refused to register us" in text_of(reply.text)
+    assert 'data-copy="#return-address"' in reply.text and 'name="client_id"' in reply.text
+
+
+@pytest.mark.parametrize(
+    ("consent", "words"),
+    [
+        ("invalid_target", "Change how the server is named"),
+        ("invalid_scope", "Try again with what the server asks for"),
+        ("unauthorized_client", "Enter a client id from the vendor"),
+    ],
+)
+def test_a_refusal_that_a_switch_would_help_leads_there(
+    admin: Visitor, service: Service, draft: str, consent: str, words: str
+) -> None:
+    page = begun(admin)
+    service.faults.consent = consent
+    back(admin, service.walk(jumped(admin, page)))
+    assert words in text_of(admin.get(page))
+
+
+def test_where_tokens_come_from_is_said_if_it_is_elsewhere_than_the_page(
+    admin: Visitor, service: Service, draft: str
+) -> None:
+    assert "Tokens come from" not in admin.get(begun(admin))
+    service.faults.published = {"authorization_endpoint": "https://signin.example/authorize"}
+    shown = text_of(admin.get(begun(admin)))
+    assert "Sign in at signin.example" in shown and "Tokens come from 127.0.0.1" in shown
+    assert "two different hosts" in shown
 
 
 def test_a_client_secret_goes_to_the_service_that_the_page_named(

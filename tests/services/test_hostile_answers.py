@@ -233,7 +233,7 @@ def test_odd_registrations_are_refused_or_harmless(
     actor, session = somebody()
     try:
         address = sign_ins.jump(sign_ins.begin(integration, actor, session, HERE))
-    except UpstreamError as refusal:
+    except (UpstreamError, ClientWanted) as refusal:
         assert refusal.next_step and len(refusal.what) < 400
         assert SignIn.select().count() == 0
     else:

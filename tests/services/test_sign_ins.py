@@ -26,7 +26,6 @@ from webapp.errors import (
     InvalidInput,
     NotFound,
     Refused,
-    SignInRefused,
     Stale,
     Unreachable,
     UpstreamError,
@@ -250,11 +249,11 @@ def test_signing_in_again_keeps_what_there_was_until_it_has_worked(way: Way, ser
         ({"page": "http"}, EgressDenied, "http://"),
         ({"page": "javascript"}, BadReply, ""),
         ({"page": "userinfo"}, BadReply, "evil.example"),
-        ({"registration": "refused"}, SignInRefused, "Only partners"),
+        ({"registration": "refused"}, ClientWanted, "Only partners"),
         ({"registration": "trouble"}, Unreachable, "503"),
-        ({"registration": "nonsense"}, BadReply, ""),
-        ({"registration": "odd_method", "assigned": "basic"}, BadReply, "private_key_jwt"),
-        ({"registration": "redirect"}, UpstreamError, ""),
+        ({"registration": "nonsense"}, ClientWanted, ""),
+        ({"registration": "odd_method", "assigned": "basic"}, ClientWanted, "private_key_jwt"),
+        ({"registration": "redirect"}, ClientWanted, ""),
         ({"registration": "absent"}, ClientWanted, "client id"),
         ({"lures": {"authorization_servers": "decoy"}}, EgressDenied, ""),
         ({"lures": {"resource_metadata": "decoy"}}, EgressDenied, ""),
@@ -724,6 +723,25 @@ def test_the_resource_left_out(way: Way, service: Service) -> None:
     dialects.change(way.integration, way.actor, send_resource=False)
     assert sign_in(service, integrations.find("notes")).ended == "done"
     assert "resource" not in service.asked("/token")[-1].form
+
+
+def test_another_name_for_the_resource(way: Way, service: Service) -> None:
+    service.faults.resources = ("api://notes-0123",)
+    dialects.change(way.integration, way.actor, other_resource=" api://notes-0123 ")
+    assert sign_in(service, integrations.find("notes")).ended == "done"
+    asked = service.asked("/authorize")[-1].query, service.asked("/token")[-1].form
+    assert [one["resource"] for one in asked] == ["api://notes-0123"] * 2
+    assert Grant.get().resource == "api://notes-0123"
+
+
+@pytest.mark.parametrize(
+    "name", ["notes", "https://a.example/#x", "api://a b", "//x", "x" * 600, "http://[", "a:\x00"]
+)
+def test_names_that_are_no_resource_are_refused(way: Way, name: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        dialects.change(way.integration, way.actor, other_resource=name)
+    assert refusal.value.field == "other_resource" and refusal.value.next_step
+    assert dialects.of(integrations.find("notes")).other_resource == ""
 
 
 def test_extra_scopes(way: Way, service: Service) -> None:

@@ -152,6 +152,7 @@ def _shown(row: SignIn) -> dict[str, Any]:
         "sign_in": row,
         "integration": row.integration,
         "client": row.client,
+        "token_host": urlsplit(row.request["metadata"]["token_endpoint"]).hostname,
         "expired": sign_ins.is_over(row),
         "error": None,
     }

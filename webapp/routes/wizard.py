@@ -191,12 +191,22 @@ def change_dialect(name: str) -> ResponseReturnValue:
     try:
         dialects.change(
             integration, current_actor(), extra_scope=form.get("extra_scope", ""),
-            send_resource="omit_resource" not in form, pkce_unannounced="pkce_unannounced" in form,
+            send_resource=form.get("resource") != "none",
+            other_resource=_other_resource(),
+            pkce_unannounced="pkce_unannounced" in form,
             old_endpoints="old_endpoints" in form, introduce=form.get("introduce", "auto"),
         )  # fmt: skip
     except InvalidInput as error:
         return steps.again("sign-in", integration, error, way="oauth")
     return steps.again("sign-in", integrations.find_server(name), None, way="oauth", said="Saved.")
+
+
+def _other_resource() -> str:
+    if request.form.get("resource") != "other":
+        return ""
+    if not (typed := request.form.get("other_resource", "").strip()):
+        raise InvalidInput("The other name of the server is missing.", field="other_resource")
+    return typed
 
 
 def _rows(kind: str, typed: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:

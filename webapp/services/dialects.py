@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from webapp.errors import InvalidInput, NotFound
 from webapp.services import audit
@@ -15,17 +16,26 @@ from webapp.upstream import scopes
 
 INTRODUCTIONS = ("auto", "register", "manual")
 LONGEST_SCOPE = 1000
+LONGEST_RESOURCE = 500
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """`introduce`: auto, register (leave our metadata document out) or manual (an admin's client id)."""
+    """`introduce`: auto, register (leave our metadata document out) or manual (an admin's client id).
+
+    `other_resource`: what the service knows the server by, where that is not the server's own name.
+    """
 
     send_resource: bool = True
+    other_resource: str = ""
     extra_scope: str = ""
     pkce_unannounced: bool = False
     old_endpoints: bool = False
     introduce: str = "auto"
+
+    def resource(self, own: str) -> str:
+        """What is sent as `resource` (RFC 8707); empty: nothing."""
+        return (self.other_resource or own) if self.send_resource else ""
 
 
 def of(integration: Integration) -> Dialect:
@@ -33,8 +43,10 @@ def of(integration: Integration) -> Dialect:
 
 
 def change(integration: Integration, actor: Actor, **changes: Any) -> Dialect:
-    """Raises InvalidInput for scopes that can't be sent."""
+    """Raises InvalidInput for scopes and resources that can't be sent."""
     needs(actor, "admin")
+    if "other_resource" in changes:
+        changes["other_resource"] = _resource(changes["other_resource"])
     if "extra_scope" in changes:
         changes["extra_scope"] = _scope(changes["extra_scope"])
     if changes.get("introduce", "auto") not in INTRODUCTIONS:
@@ -52,6 +64,27 @@ def change(integration: Integration, actor: Actor, **changes: Any) -> Dialect:
                 "connection.dialect", actor, integration=current.name, details=changes, agents_notice=False
             )
     return wanted
+
+
+def _resource(typed: str) -> str:
+    """RFC 8707 §2: an absolute URI without a fragment. Microsoft's begin with api://."""
+    resource = typed.strip()
+    fine = resource.isascii() and resource.isprintable() and not {" ", '"', "#", "<", ">"} & set(resource)
+    if resource and not (fine and len(resource) <= LONGEST_RESOURCE and _is_absolute(resource)):
+        raise InvalidInput(
+            "This can't be the name of a resource.",
+            field="other_resource",
+            next_step="It is an address such as https://mcp.example.com or api://…, without a part after #.",
+        )
+    return resource
+
+
+def _is_absolute(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return bool(parts.scheme and (parts.netloc or parts.path))
 
 
 def _scope(typed: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from mcp.client.auth.utils import issuers_match
 
 from webapp.services import connections, dialects, identity, registrations, stored
+from webapp.services.dialects import Dialect
 from webapp.services.stored import Stored
 from webapp.services.times import absolute
 from webapp.store.fields import now
@@ -34,7 +35,7 @@ def own_findings(kept: Stored, verdict: Verdict, came_by: str) -> list[Finding]:
         found += _registration(integration, verdict.oauth, identity.return_address(came_by))
         found.append(_return_address(came_by, works=grant is not None and verdict.credentials != "refused"))
     if grant is not None:
-        found += _moved(grant, verdict.oauth)
+        found += _moved(grant, verdict.oauth, dialects.of(integration))
     return found + list(stored.findings(kept, verdict))
 
 
@@ -165,7 +166,7 @@ def _return_address(came_by: str, *, works: bool) -> Finding:
     return Finding("return_address", state, standing.problem, standing.why, standing.next_step, seen)
 
 
-def _moved(grant: Grant, service: dict[str, Any]) -> Iterator[Finding]:
+def _moved(grant: Grant, service: dict[str, Any], dialect: Dialect) -> Iterator[Finding]:
     """What the server and its sign-in service publish today, beside what it was when somebody signed in."""
     if not service:
         return
@@ -189,7 +190,7 @@ def _moved(grant: Grant, service: dict[str, Any]) -> Iterator[Finding]:
             "Press Reconnect to go by the new one.",
             "\n".join([fact("then", before), fact("today", service["token_endpoint"])]),
         )
-    if grant.resource and grant.resource != service["resource"]:
+    if grant.resource and grant.resource != dialect.resource(service["resource"]):
         yield Finding(
             "resource_metadata",
             "note",

@@ -7,7 +7,7 @@ from datetime import timedelta
 from mcp.client.auth.utils import issuers_match
 from mcp.shared.auth import OAuthMetadata
 
-from webapp.errors import InvalidInput
+from webapp.errors import BadReply, InvalidInput, SignInRefused
 from webapp.services import audit, dialects, identity
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
@@ -20,6 +20,9 @@ from webapp.upstream.discovery import SignInService
 from webapp.upstream.oauth import ClientIdentity
 
 LONGEST = 2000
+REGISTER_BY_HAND = (
+    "Register an app at the vendor with our return address, then enter its client id and secret."
+)
 # A secret that runs out during the sign-in is of no use.
 ALMOST_OVER = timedelta(hours=1)
 
@@ -68,7 +71,7 @@ async def choose(
 ) -> OAuthClient:
     """The client for one sign-in: entered → our document → registered before → registered now.
 
-    Raises ClientWanted where only an admin can go on, and UpstreamError where registering fails.
+    Raises ClientWanted where only an admin can go on, and UpstreamError where the service is in trouble.
     """
     dialect = dialects.of(integration)
     if (manual := entered(integration)) is not None and dialect.introduce != "register":
@@ -83,9 +86,21 @@ async def choose(
         return known
     if not service.registers_clients and not dialect.old_endpoints:
         raise _client_wanted(service)
-    wanted = oauth.client_metadata(identity.NAME, identity.home_page(), redirect_uri, service.metadata, scope)
-    client = await oauth.register(egress_for(integration), service.metadata, wanted)
+    client = await _register(integration, service, redirect_uri, scope)
     return _kept(integration, "dcr", service.issuer, redirect_uri, client)
+
+
+async def _register(
+    integration: Integration, service: SignInService, redirect_uri: str, scope: str
+) -> ClientIdentity:
+    """A service that won't have us by itself wants somebody to register by hand; one in trouble is tried later."""
+    wanted = oauth.client_metadata(identity.NAME, identity.home_page(), redirect_uri, service.metadata, scope)
+    try:
+        return await oauth.register(egress_for(integration), service.metadata, wanted)
+    except (SignInRefused, BadReply) as refusal:
+        raise ClientWanted(
+            refusal.what, field="client_id", why=refusal.why, next_step=REGISTER_BY_HAND
+        ) from refusal
 
 
 def opened(row: OAuthClient, metadata: OAuthMetadata) -> ClientIdentity:
@@ -158,7 +173,7 @@ def _client_wanted(service: SignInService) -> ClientWanted:
         f"{service.host} wants a client id.",
         field="client_id",
         why="The sign-in service knows no automatic registration.",
-        next_step="Register an app at the vendor with our return address, then enter its client id and secret.",
+        next_step=REGISTER_BY_HAND,
     )
 
 

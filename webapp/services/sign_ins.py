@@ -92,7 +92,7 @@ def begin(
             scope=scope,
             request={
                 "host": service.host,
-                "resource": service.resource if dialect.send_resource else "",
+                "resource": dialect.resource(service.resource),
                 "metadata": service.metadata.model_dump(mode="json", exclude_none=True),
                 "pasted": route.pasted,
                 "before": _other_issuer(integration, service),
@@ -277,11 +277,12 @@ def _exchange(row: SignIn, answer: Mapping[str, str]) -> Tokens:
 
 
 def _give_up(row: SignIn, refusal: Refused, actor: Actor) -> None:
-    problem = {"what": refusal.what, "why": refusal.why, "next_step": refusal.next_step}
-    ended = "refused" if getattr(refusal, "code", "") == "access_denied" else "failed"
+    code = getattr(refusal, "code", "")
+    problem = {"what": refusal.what, "why": refusal.why, "next_step": refusal.next_step, "code": code}
+    ended = "refused" if code == "access_denied" else "failed"
     with writing():
         SignIn.update(ended=ended, problem=problem, verifier=None).where(SignIn.id == row.id).execute()
-        if getattr(refusal, "code", "") == "invalid_client":
+        if code == "invalid_client":
             registrations.forget_registered(row.integration)
         _record_refusal(row, refusal.what, actor)
 

@@ -34,7 +34,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "invalid_target": (
         "The service does not accept the name of this server as the resource.",
-        "Under Advanced, leave the resource out, then begin again.",
+        "Under Advanced, leave the resource out or give the name that the service knows, then begin again.",
     ),
     "invalid_redirect_uri": (
         "The service does not accept our return address.",
@@ -79,7 +79,7 @@ def _refusal(what: str, code: str, description: object) -> SignInRefused:
     why, next_step = _WORDS.get(code, _UNKNOWN)
     quoted, named = _one_line(description, LONGEST_QUOTE), _one_line(code, LONGEST_CODE)
     said = f"{named}: {quoted}" if quoted else named
-    return SignInRefused(f"{what} ({said}).", code=code, why=why, next_step=next_step)
+    return SignInRefused(f"{what} ({said}).", code=named, why=why, next_step=next_step)
 
 
 def _one_line(text: object, longest: int) -> str:
