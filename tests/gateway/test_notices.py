@@ -13,11 +13,13 @@ import httpx2
 import pytest
 
 from config import Config
+from tests.authority import authority
 from tests.gateway.test_approvals import NOTE, ask, until
-from tests.house import PASSWORD, House, served, token_in
+from tests.house import PASSWORD, House, served, text_of, token_in
 from tests.mail_server import MailServer, mail_server
+from tests.signing_in import connected, sign_in
 from webapp.asgi import program
-from webapp.services import approvals, notices
+from webapp.services import approvals, integrations, notices, sync
 from webapp.services.audit import COMMAND
 from webapp.store.models import Approval, Entry, Notice, NoticeChannel
 
@@ -133,6 +135,32 @@ def test_what_comes_together_is_told_together_and_once(
     house.do(lambda: NoticeChannel.update(next_at=NoticeChannel.changed_at).execute())
     house.do(notices.tell)
     assert len(post_office.messages) == 1
+
+
+def test_a_lost_sign_in_is_told_once_and_anew_only_when_it_is_lost_anew(
+    house: House, ann: httpx2.Client, post_office: MailServer
+) -> None:
+    key = house.agent("Locked out")
+    with authority() as service:
+        house.do(lambda: sync.sync(connected(service), COMMAND))
+        enter(ann, **mail_of(post_office))
+        for count in (1, 2):
+            post_office.came.clear()
+            service.revoke_grant()
+            for _ in range(3):
+                assert "sign in again" in text_of(house.call(key, "notes__list_notes"))
+            assert post_office.came.wait(15)
+            for _ in range(2):
+                house.do(lambda: NoticeChannel.update(next_at=NoticeChannel.changed_at).execute())
+                house.do(notices.tell)
+            assert len(post_office.messages) == count
+            house.do(lambda: sign_in(service, integrations.find("notes")))
+            house.do(notices.tell)
+        message = post_office.messages[-1]
+        assert message["Subject"] == "Gatehouse: 1 server needs a new sign-in"
+        assert "http://127.0.0.1:8000/settings/integrations/notes" in message.get_content()
+        assert "Sign-in expired" not in message.get_content(), "no word of the service"
+        house.run("disconnect", "notes")
 
 
 def test_of_many_workers_one_tells(house: House, ann: httpx2.Client, post_office: MailServer) -> None:

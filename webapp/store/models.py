@@ -163,7 +163,7 @@ class SignIn(Table):
     created_at = Moment(default=now)
     expires_at = Moment()
     ended = CharField(default="")
-    problem = Json(null=True)  # {what, why, next_step} for its page
+    problem = Json(null=True)  # {what, why, next_step, code} for its page
 
 
 class Grant(Table):
@@ -461,6 +461,18 @@ class Notice(Table):
         indexes = ((("approval", "channel"), True),)
 
 
+class SignInNotice(Table):
+    """One lost sign-in told on one channel, until somebody has signed in again. `sent_at` as in Notice."""
+
+    channel = ForeignKeyField(NoticeChannel, on_delete="CASCADE")
+    integration = ForeignKeyField(Integration, index=False, on_delete="CASCADE")
+    claimed_at = Moment(default=now)
+    sent_at = Moment(null=True)
+
+    class Meta:
+        indexes = ((("integration", "channel"), True),)
+
+
 class Worker(Table):
     """A process that runs calls. One that stops beating is dead, and its intents are settled by another."""
 
@@ -604,8 +616,8 @@ class Segment(Table):
 MODELS: list[type[Table]] = [
     State, User, Session, Throttle, Integration, Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
-    Agent, AgentIntegration, Word, LogLevel, Standing, Approval, NoticeChannel, Notice, Worker, Intent,
-    Entry, Tally, Pace, Segment,
+    Agent, AgentIntegration, Word, LogLevel, Standing, Approval, NoticeChannel, Notice, SignInNotice, Worker,
+    Intent, Entry, Tally, Pace, Segment,
 ]  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Telling people that calls wait: by mail and in the team's chat, with a link that opens the card and never acts."""
+"""Telling people that calls wait and sign-ins are lost: by mail and in the team's chat, with a link that opens the page
+and never acts."""
 
 from __future__ import annotations
 

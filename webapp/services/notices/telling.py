@@ -1,9 +1,8 @@
-"""Sending notices: each waiting call once per channel, by one worker, and several that came together in one."""
+"""Sending notices: each piece of news once per channel, by one worker, and several that came together in one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -13,25 +12,25 @@ from webapp.errors import BadReply, Refused
 from webapp.services import audit
 from webapp.services.accounts import needs
 from webapp.services.audit import SYSTEM, Actor
-from webapp.services.notices import channels, wording
+from webapp.services.notices import channels, news, wording
+from webapp.services.notices.news import News
 from webapp.services.notices.surroundings import current
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Approval, Notice, NoticeChannel
+from webapp.store.models import NoticeChannel
 from webapp.upstream import mail
 from webapp.upstream.egress import Allowance, Egress
 
-# A claim that came to nothing by then was a dead worker's. Better told twice than never.
-LOST_AFTER = timedelta(minutes=2)
 LONGEST_PAUSE = timedelta(minutes=15)
 WHERE = "Settings → Notices"
 
 
 def tell() -> None:
     """Looks at every channel once; for a thread without an event loop. Not in a transaction."""
+    news.forget_mended()
     for channel in list(NoticeChannel.select().where(NoticeChannel.on, NoticeChannel.next_at <= now())):
-        if waiting := _claim(channel):
-            _tell(channel, waiting)
+        if told := _claim(channel):
+            _tell(channel, told)
 
 
 def send_test(kind: str, actor: Actor) -> None:
@@ -48,42 +47,28 @@ def send_test(kind: str, actor: Actor) -> None:
         audit.record("notices.tested", actor, details={"channel": channels.KINDS[kind]}, agents_notice=False)
 
 
-def _claim(channel: NoticeChannel) -> list[Approval]:
+def _claim(channel: NoticeChannel) -> News:
     """What this worker is to tell there now. Whoever moves `next_at` first has it."""
-    if not _untold(channel):
-        return []
+    if not news.untold(channel):
+        return News()
     with writing():
         moved = (
             NoticeChannel.update(next_at=now() + current.every)
             .where(NoticeChannel.id == channel.id, NoticeChannel.on, NoticeChannel.next_at <= now())
             .execute()
         )
-        waiting = _untold(channel) if moved else []
-        for approval in waiting:
-            Notice.delete().where(Notice.channel == channel, Notice.approval == approval).execute()
-            Notice.create(channel=channel, approval=approval)
-    return waiting
+        return news.claim(channel) if moved else News()
 
 
-def _untold(channel: NoticeChannel) -> list[Approval]:
-    told = Notice.select(Notice.approval).where(
-        Notice.channel == channel, Notice.sent_at.is_null(False) | (Notice.claimed_at > now() - LOST_AFTER)
-    )
-    return list(Approval.waiting().where(Approval.id.not_in(told)))
-
-
-def _tell(channel: NoticeChannel, waiting: Sequence[Approval]) -> None:
-    mine = (Notice.channel == channel) & Notice.approval.in_([approval.id for approval in waiting])
+def _tell(channel: NoticeChannel, told: News) -> None:
     try:
-        _send(channel, wording.subject(waiting), wording.text(waiting))
+        _send(channel, wording.subject(told), wording.text(told))
     except Refused as refusal:
         _note(channel, refusal.what)
-        with writing():
-            Notice.delete().where(mine).execute()
+        news.give_back(channel, told)
         return
     _note(channel, "")
-    with writing():
-        Notice.update(sent_at=now()).where(mine).execute()
+    news.keep(channel, told)
 
 
 def _note(channel: NoticeChannel, problem: str) -> None:
