@@ -145,7 +145,7 @@ class NeedsAuthorization(UpstreamError):
 
 
 class SignInRefused(UpstreamError):
-    """`code` is the error code of the sign-in service (RFC 6749 §4.1.2.1 and §5.2, RFC 7591 §3.2.2), cut to one short line."""
+    """`code` is the sign-in service's error code, a short line (RFC 6749 §4.1.2.1 and §5.2, RFC 7591 §3.2.2)."""
 
     trouble = NeedsAuthorization.trouble
     agent_kind = "auth"

@@ -216,6 +216,6 @@ def test_a_server_that_never_has_enough_is_not_asked_about_for_ever(
 
 
 def test_disconnecting_gives_the_tokens_back(house: House, service: Service, notes: str) -> None:
-    assert house.do(lambda: grants.revoke(integrations.find(notes))) == "revoked"
+    assert house.do(lambda: grants.give_back(grants.held(integrations.find(notes)))) == "revoked"
     assert service.revocations >= 1
     assert [seen.form["token_type_hint"] for seen in service.asked("/revoke")][0] == "refresh_token"

@@ -11,7 +11,7 @@ from flask import Flask
 from tests.authority import Service, authority
 from tests.routes.settings_house import SETTINGS
 from tests.routes.test_oauth import BEGIN, SETUP, back, jumped, signed_in
-from tests.routes.visitors import Visitor, text_of
+from tests.routes.visitors import Visitor, opened, text_of
 from webapp.services import checks, grants, integrations
 from webapp.services.audit import COMMAND
 from webapp.store.database import writing
@@ -76,6 +76,25 @@ def test_a_client_secret_that_runs_out_soon_is_announced(
     assert "client secret there runs out" in forecast(admin)
     OAuthClient.update(secret_expires_at=now() + timedelta(days=200)).execute()
     assert NONE in forecast(admin)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("cimd", "Gatehouse’s address of then"), ("manual", "return address of then"), ("dcr", "")],
+)
+def test_a_public_url_that_has_changed_is_said_for_each_sign_in_that_suffers(
+    app: Flask, admin: Visitor, service: Service, kind: str, words: str
+) -> None:
+    with database.connection_context():
+        connect(admin, service)
+        OAuthClient.update(kind=kind).execute()
+    moved = opened(app.extensions["gatehouse"].data, public_url="http://localhost")
+    assert NONE in forecast(Visitor.signed_in(moved))
+    moved = opened(
+        app.extensions["gatehouse"].data, public_url="https://gate.example.com", trusted_hosts=("localhost",)
+    )
+    said = forecast(Visitor.signed_in(moved))
+    assert words in said if words else NONE in said
 
 
 def test_a_sign_in_that_was_lost_is_needed_now(admin: Visitor, service: Service, rows: None) -> None:

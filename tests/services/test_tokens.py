@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.authority import Service, authority
-from tests.signing_in import connected, sign_in
-from webapp.errors import NeedsAuthorization, Unreachable
-from webapp.services import grants, integrations, tokens
+from tests.signing_in import connected, sign_in, somebody
+from webapp.errors import InvalidInput, NeedsAuthorization, Unreachable
+from webapp.services import connections, grants, headers, integrations, tokens
 from webapp.services.audit import COMMAND
 from webapp.services.tokens import Presented
 from webapp.store.database import writing
@@ -604,7 +604,7 @@ def test_given_back(store: None, method: str) -> None:
     with authority(assigned=method) as service:
         notes = connected(service)
         old = grants.opened(grant())
-        assert grants.revoke(notes) == "revoked"
+        assert grants.give_back(grants.held(notes)) == "revoked"
         assert service.ledger.living(old.access) is None
         assert not service.ledger.refresh[old.refresh].family.alive
         assert service.revocations == 2
@@ -614,9 +614,23 @@ def test_given_back(store: None, method: str) -> None:
 def test_giving_back_may_fail_and_is_told(store: None, fault: str, words: str) -> None:
     with authority(revocation=fault) as service:
         notes = connected(service)
-        said = grants.revoke(notes)
+        said = grants.give_back(grants.held(notes))
         assert words in said
         assert not [secret for secret in service.secrets if secret in said]
         with writing():
             grants.forget(notes)
-        assert grants.revoke(notes) == "nothing"
+        assert grants.give_back(grants.held(notes)) == "nothing"
+
+
+def test_a_token_in_its_place_gives_the_old_sign_in_back(notes: Integration, service: Service) -> None:
+    old = grants.opened(grant())
+    ann, _ = somebody()
+    elsewhere = grants.opened(Grant.of(connected(service, "other"))).access  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput):
+        connections.save_headers(notes, "bearer", [headers.bearer("not a living token")], ann)
+    assert service.revocations == 0 and service.ledger.living(old.access), "it stays until another has worked"
+    connections.save_headers(notes, "bearer", [headers.bearer(elsewhere)], ann)
+    assert service.ledger.living(old.access) is None and not service.ledger.refresh[old.refresh].family.alive
+    assert service.ledger.living(elsewhere) and Grant.of(notes) is None
+    said = Entry.get(Entry.action == "connection.given_back")
+    assert "revoked" in said.details and old.refresh not in said.details

@@ -122,10 +122,20 @@ def save_headers(
     wanted = [] if kind == "none" else _complete(integration, headers.checked(rows))
     if kind != "none" and not wanted:
         raise InvalidInput("Nothing was entered.", field="secret", next_step="Paste the token of the server.")
-    fetched = _try(integration, wanted)
+    fetched, given = _try(integration, wanted), grants.held(integration)
     with writing():
         _store(integration, kind, wanted, actor)
+    if given is not None:
+        _record_return(integration, grants.give_back(given), actor)
     return fetched
+
+
+def _record_return(integration: Integration, result: str, actor: Actor) -> None:
+    with writing():
+        details = {"result": result}
+        audit.record(
+            "connection.given_back", actor, integration=integration.name, details=details, agents_notice=False
+        )
 
 
 def _complete(integration: Integration, wanted: list[Header]) -> list[Header]:

@@ -41,7 +41,7 @@ def going(integration: Integration) -> Going:
 def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> str:
     """Tools, policies, secret and grants go; waiting approvals are withdrawn; the log stays.
 
-    The sign-in service is told first, as well as it goes (see `grants.revoke`, whose word comes back).
+    The sign-in service is told first, as well as it goes (see `grants.give_back`, whose word comes back).
     """
     needs(actor, "admin")
     if integration.kind == "builtin":
@@ -50,7 +50,7 @@ def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> str
         raise InvalidInput(
             f"Type the name {integration.name} to confirm.", field="confirm", next_step="Nothing was removed."
         )
-    revoked = grants.revoke(_again(integration))
+    revoked = grants.give_back(grants.held(_again(integration)))
     with writing():
         current = _again(integration)
         gone = going(current)
@@ -64,7 +64,7 @@ def disconnect(integration: Integration, confirm_name: str, actor: Actor) -> str
 def discard_draft(integration: Integration, actor: Actor) -> None:
     needs(actor, "admin")
     if _again(integration).finished_at is None:
-        grants.revoke(integration)
+        grants.give_back(grants.held(integration))
     with writing():
         current = _again(integration)
         if current.finished_at is not None:

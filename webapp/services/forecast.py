@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from webapp.services import identity
 from webapp.store.fields import now
-from webapp.store.models import Grant, Integration
+from webapp.store.models import Grant, Integration, OAuthClient
 
 AHEAD = timedelta(days=60)
 # Several failures in a row are more than a hiccup.
@@ -16,7 +17,7 @@ WORRYING = 3
 
 @dataclass(frozen=True)
 class Due:
-    """`at` is None for now. `action`: reconnect, grant, client (enter a new client secret) or check."""
+    """`at` is None for now. `action`: reconnect, grant, client (enter a new client secret), address or check."""
 
     integration: Integration
     at: datetime | None
@@ -50,11 +51,20 @@ def _of(grant: Grant) -> Iterator[Due]:
         )
     elif grant.refresh_expires_at is not None and grant.refresh_expires_at < now() + AHEAD:
         yield Due(integration, grant.refresh_expires_at, "The sign-in service ends the sign-in.", "reconnect")
-    client = grant.client
-    if (
-        client is not None
-        and client.secret_expires_at is not None
-        and client.secret_expires_at < now() + AHEAD
-    ):
+    if grant.client is not None:
+        yield from _of_client(integration, grant.client)
+
+
+def _of_client(integration: Integration, client: OAuthClient) -> Iterator[Due]:
+    ends = client.secret_expires_at
+    if ends is not None and ends < now() + AHEAD:
         action = "client" if client.kind == "manual" else "reconnect"
-        yield Due(integration, client.secret_expires_at, "Gatehouse’s client secret there runs out.", action)
+        yield Due(integration, ends, "Gatehouse’s client secret there runs out.", action)
+    if not identity.has_moved(client.redirect_uri):
+        return
+    if client.kind == "cimd":
+        sentence = "The sign-in hangs on Gatehouse’s address of then, which is another one now."
+        yield Due(integration, None, sentence, "reconnect")
+    elif client.kind == "manual":
+        sentence = "The app at the vendor knows Gatehouse’s return address of then, not that of now."
+        yield Due(integration, None, sentence, "address")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,16 +127,30 @@ def revocable_at(integration: Integration) -> str:
     return urlsplit(address).hostname or "" if address else ""
 
 
-def revoke(integration: Integration) -> str:
-    """Give the tokens back (RFC 7009), as well as it goes: `revoked`, `not offered`, `nothing` or why it failed.
+@dataclass(frozen=True)
+class Held:
+    """What is to be given back, also when its row is gone by then."""
+
+    desk: SignInDesk
+    tokens: Tokens
+
+
+def held(integration: Integration) -> Held | None:
+    grant = Grant.of(integration)
+    if grant is None or grant.client is None:
+        return None
+    return Held(desk(grant, seconds=REVOKE_SECONDS), opened(grant))
+
+
+def give_back(given: Held | None) -> str:
+    """Revoke the tokens (RFC 7009), as well as it goes: `revoked`, `not offered`, `nothing` or why it failed.
 
     Network: never inside a transaction.
     """
-    grant = Grant.of(integration)
-    if grant is None or grant.client is None:
+    if given is None:
         return "nothing"
     try:
-        done = asyncio.run(desk(grant, seconds=REVOKE_SECONDS).revoke(opened(grant)))
+        done = asyncio.run(given.desk.revoke(given.tokens))
     except UpstreamError as error:
         return error.what
     return "revoked" if done else "not offered"

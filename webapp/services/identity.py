@@ -88,6 +88,11 @@ def standing_of(came_by: str) -> Standing:
     return Standing(address)
 
 
+def has_moved(redirect_uri: str) -> bool:
+    """Whether PUBLIC_URL was another one when this return address was in use."""
+    return bool(_surroundings.public_url) and redirect_uri not in (return_address(""), loopback_address())
+
+
 def document_address() -> str:
     """The client id of our metadata document; empty where sign-in services could not fetch it."""
     public = _surroundings.public_url

@@ -69,6 +69,7 @@ ACTIONS = {
     "integration.disconnected": "disconnected {integration}, and with it {tools:tools}",
     "connection.saved": "signed in to {integration}",
     "connection.replaced": "signed in to {integration} again",
+    "connection.given_back": "gave the tokens of {integration} back to its sign-in service: {result}",
     "connection.client_entered": "entered a client id for {integration}, for {issuer}",
     "connection.dialect": "changed how {integration} is signed in to",
     "connection.needs_scope": "noted that {integration} wants more access: {scope}",
