@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +22,20 @@ def everything_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def fixture_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The tools of the official suite, in a process of their own."""
+def fixture_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The tools of the official suite as a server of each era, by era, in processes of their own."""
+    with ExitStack() as stack:
+        yield {
+            era: stack.enter_context(_fixture(tmp_path_factory.mktemp("fixture"), era))
+            for era in ("new", "old")
+        }
+
+
+@contextmanager
+def _fixture(folder: Path, era: str) -> Iterator[str]:
     port = free_port()
-    log = tmp_path_factory.mktemp("fixture") / "fixture.log"
-    server = Process([sys.executable, "-m", "tests.conformance.fixture", str(port)], log)
+    command = [sys.executable, "-m", "tests.conformance.fixture", str(port), era]
+    server = Process(command, folder / "fixture.log")
     try:
         server.start()
         server.wait_until(lambda: listens(port), "it listened")

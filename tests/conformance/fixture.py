@@ -1,8 +1,8 @@
 """The tools that the official suite calls, on the SDK's server: what stands behind Gatehouse while the suite runs.
 
-What each tool must do is written in the suite's own scenarios. Tools that push requests to the client on their
-own (sampling, elicitation in the older era) are not here: the new era, which Gatehouse speaks to this server,
-has no such requests. Prompts and resources are not here either.
+What each tool must do is written in the suite's own scenarios. Tools that need somebody's answer ask in the form of
+the era they are called in. Prompts and resources are not here. Started with `old`, it is a server from before
+2026-07-28.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import sys
 from typing import Annotated, Any
 
+import uvicorn
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared.exceptions import MCPError
@@ -21,20 +23,26 @@ from mcp_types import (
     CallToolResult,
     CreateMessageRequest,
     CreateMessageRequestParams,
+    CreateMessageResult,
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitResult,
     EmbeddedResource,
+    EmptyResult,
     ImageContent,
     InputRequest,
     InputRequiredResult,
     ListRootsRequest,
     SamplingMessage,
+    SetLevelRequestParams,
     TextContent,
     TextResourceContents,
     Tool,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
+
+from tests.shifting import old
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
 SILENCE = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA="
@@ -170,7 +178,87 @@ async def log_three_lines(ctx: Context) -> CallToolResult:
     return said("Logged three lines.")
 
 
-# --- questions back to the client, in the form of the new era
+# --- the list of tools changes
+
+
+@tool()
+async def test_trigger_tool_change(ctx: Context) -> CallToolResult:
+    """There is one more."""
+    count = len(await server.list_tools())
+    server.add_tool(lambda: "here", name=f"test_tool_{count}")
+    await ctx.notify_tools_changed()
+    return said("Changed.")
+
+
+# --- questions back to the client, in the form of either era
+
+
+async def set_level(_: ServerRequestContext[Any, Any], params: SetLevelRequestParams) -> EmptyResult:
+    return EmptyResult()
+
+
+server._lowlevel_server.add_request_handler("logging/setLevel", SetLevelRequestParams, set_level)
+
+
+async def filled_in(ctx: Context, message: str, properties: dict[str, Any], words: str) -> Result:
+    schema = {"type": "object", "properties": properties, "required": []}
+    if ctx.request_context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        answer: object = await ctx.session.elicit_form(message, schema, related_request_id=ctx.request_id)
+    elif (answer := (ctx.input_responses or {}).get("form")) is None:
+        form = ElicitRequestFormParams(message=message, requested_schema=schema)
+        return asked(form=ElicitRequest(params=form))
+    assert isinstance(answer, ElicitResult)
+    return said(f"{words}: action={answer.action}, content={json.dumps(answer.content)}")
+
+
+@tool()
+async def test_elicitation(ctx: Context, message: str) -> Result:
+    fields = {name: {"type": "string", "description": name} for name in ("username", "email")}
+    return await filled_in(ctx, message, fields, "User response")
+
+
+@tool()
+async def test_elicitation_sep1034_defaults(ctx: Context) -> Result:
+    states = ["active", "inactive", "pending"]
+    fields = {
+        "name": {"type": "string", "default": "John Doe"},
+        "age": {"type": "integer", "default": 30},
+        "score": {"type": "number", "default": 95.5},
+        "status": {"type": "string", "enum": states, "default": "active"},
+        "verified": {"type": "boolean", "default": True},
+    }
+    return await filled_in(ctx, "Please check", fields, "Elicitation completed")
+
+
+@tool()
+async def test_elicitation_sep1330_enums(ctx: Context) -> Result:
+    plain, titled = (
+        ["option1", "option2", "option3"],
+        [("value1", "First"), ("value2", "Second"), ("value3", "Third")],
+    )
+    choices = [{"const": value, "title": title} for value, title in titled]
+    legacy = {"enum": ["opt1", "opt2", "opt3"], "enumNames": ["Option One", "Option Two", "Option Three"]}
+    fields = {
+        "untitledSingle": {"type": "string", "enum": plain},
+        "titledSingle": {"type": "string", "oneOf": choices},
+        "legacyEnum": {"type": "string"} | legacy,
+        "untitledMulti": {"type": "array", "items": {"type": "string", "enum": plain}},
+        "titledMulti": {"type": "array", "items": {"anyOf": choices}},
+    }
+    return await filled_in(ctx, "Please choose", fields, "Elicitation completed")
+
+
+@tool()
+async def test_sampling(ctx: Context, prompt: str) -> Result:
+    if ctx.request_context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        question = SamplingMessage(role="user", content=text(prompt))
+        answer: object = await ctx.session.create_message(
+            [question], max_tokens=100, related_request_id=ctx.request_id
+        )
+    elif (answer := (ctx.input_responses or {}).get("model")) is None:
+        return asked(model=ask_model(prompt))
+    assert isinstance(answer, CreateMessageResult) and isinstance(answer.content, TextContent)
+    return said(f"LLM response: {answer.content.text}")
 
 
 def ask_person(message: str, field: str, kind: str = "string") -> ElicitRequest:
@@ -266,4 +354,10 @@ def test_missing_capability(ctx: Context) -> CallToolResult:
 
 
 if __name__ == "__main__":
-    server.run("streamable-http", port=int(sys.argv[1]))
+    app = server.streamable_http_app()
+    uvicorn.run(
+        old(app, []) if "old" in sys.argv else app,
+        port=int(sys.argv[1]),
+        log_level="error",
+        timeout_graceful_shutdown=1,
+    )

@@ -14,6 +14,8 @@ from tests.house import House, token_in
 
 HERE = Path(__file__).parent
 REVISIONS = ["2025-11-25", "2026-07-28"]
+# The revision of the suite, and the era of the server behind Gatehouse.
+PAIRS = [("2025-11-25", "new"), ("2025-11-25", "old"), ("2026-07-28", "new")]
 # Beside what is required, and so without a say in the suite's exit code: we want these anyway.
 WANTED = {
     "2025-11-25": {"json-schema-2020-12"},
@@ -26,27 +28,32 @@ WANTED = {
 
 
 @pytest.fixture(scope="module")
-def address(house: House, key: str, fixture_url: str) -> Iterator[str]:
-    """Where the suite finds the fixture's tools under their own names, all of them on Auto."""
-    house.run("add-server", fixture_url, "--name", "suite", "--allow-private")
+def addresses(house: House, key: str, fixture_urls: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Where the suite finds each fixture's tools under their own names, all of them on Auto."""
+    for era, url in fixture_urls.items():
+        house.run("add-server", url, "--name", f"suite-{era}", "--allow-private")
+        open_all(house, f"suite-{era}")
+    with doorman(house.url, key) as door:
+        yield {era: f"{door}/mcp/s/suite-{era}" for era in fixture_urls}
+
+
+def open_all(house: House, name: str) -> None:
     with house.browser() as http:
-        page = http.get("/settings/integrations/suite").text
+        page = http.get(f"/settings/integrations/{name}").text
         rows = re.findall(r'action="(/tools/\d+/policy)".*?name="seen" value="(\w*)"', page, re.DOTALL)
         assert len(rows) > 20
         for action, seen in rows:
             form = {"policy": "auto", "seen": seen, "csrf_token": token_in(page)}
             assert http.post(action, data=form).status_code == 200
-    with doorman(house.url, key) as door:
-        yield f"{door}/mcp/s/suite"
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize(("revision", "era"), PAIRS)
 def test_what_the_revision_requires_passes_but_for_our_list(
-    address: str, tmp_path: Path, revision: str
+    addresses: dict[str, str], tmp_path: Path, revision: str, era: str
 ) -> None:
     own = HERE / f"own.{revision}.yml"
     ran = suite(
-        "server", "--url", address, "--requirements", revision, "--timeout", "20000",
+        "server", "--url", addresses[era], "--requirements", revision, "--timeout", "20000",
         "--expected-failures", str(own), "-o", "results", folder=tmp_path,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr

@@ -13,9 +13,11 @@ from webapp.services.audit import SYSTEM
 from webapp.store.models import database
 from webapp.store.writer import Writer
 
-SETTLE_SECONDS = 0.3  # servers that change many tools often say so once for each
-# Between two syncs of one server: twice as long each time, as some say it whenever their tools are listed.
-SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
+SETTLE_SECONDS = 0.05  # servers that change many tools often say so once for each
+# Between two syncs of one server: a few in quick succession, then twice as long each time, as some say it whenever
+# their tools are listed.
+QUICK, QUICK_SECONDS = 5, 0.3
+FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
 CALM_SECONDS = 300.0  # after so long it may be as quick as at first
 AT_ONCE = 4  # slow ones among them must not hold up the others
 log = logging.getLogger(__name__)
@@ -28,16 +30,20 @@ class _Pace:
     news: bool = False
     work: asyncio.Task[None] | None = None
     last: float = -CALM_SECONDS
-    gap: float = SHORTEST_SECONDS
+    count: int = 0
 
     def pause(self, moment: float) -> float:
         """And then it is synced."""
         since = moment - self.last
-        if since >= CALM_SECONDS:
-            self.gap = SHORTEST_SECONDS
-        pause = max(SETTLE_SECONDS, self.gap - since)
-        self.last, self.gap = moment + pause, min(2 * self.gap, LONGEST_SECONDS)
+        self.count = 0 if since >= CALM_SECONDS else self.count
+        pause = max(SETTLE_SECONDS, self._gap() - since)
+        self.last, self.count = moment + pause, self.count + 1
         return pause
+
+    def _gap(self) -> float:
+        if self.count < QUICK:
+            return QUICK_SECONDS
+        return min(FIRST_SECONDS * 2.0 ** min(self.count - QUICK, 10), LONGEST_SECONDS)
 
 
 class Hearing:

@@ -21,7 +21,7 @@ from webapp.gateway.news import LIST_CHANGED
 LISTEN = "subscriptions/listen"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.2
 KEYS_SECONDS = 30.0  # a key ends by the clock alone, too
 LONGEST_SECONDS = 3600.0  # then it is ended in good order: whoever still wants to hear says so
 MOST_PER_AGENT = 20
