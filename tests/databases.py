@@ -8,13 +8,29 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
+import pytest
+
 from webapp.store import database as store
+from webapp.store import postgresql
 
 SERVER = os.environ.get("GATEHOUSE_TEST_DATABASE", "")
+LOCK = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+on_sqlite_only = pytest.mark.skipif(bool(SERVER), reason="it is about the file that SQLite keeps")
 _of: dict[Path, str] = {}  # data folder → its database
 
 
@@ -44,6 +60,22 @@ def forget_under(folder: Path) -> None:
 
 def forget_all() -> None:
     forget_under(Path("/"))
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Another program keeps everybody from writing."""
+    if SERVER:
+        with psycopg.connect(url(data)) as other:
+            other.execute("SELECT pg_advisory_lock(%s)", (postgresql.WRITERS,))
+            yield
+        return
+    # Not in this process: two libraries with locks on one file would not see each other's.
+    command = [sys.executable, "-c", LOCK, str(data / store.DATABASE_FILE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
+        assert locker.stdout and locker.stdout.readline() == b"locked\n"
+        yield
+        locker.communicate(b"\n")
 
 
 def tamper(*statements: str) -> None:
@@ -100,9 +132,7 @@ def _drop(name: str) -> None:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _server() -> Any:
-    import psycopg
-
+def _server() -> psycopg.Connection[Any]:
     return psycopg.connect(SERVER, autocommit=True)
 
 

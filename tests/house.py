@@ -22,6 +22,7 @@ from flask import Flask
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from tests import databases
 from webapp.store.models import database
 
 T = TypeVar("T")
@@ -52,9 +53,10 @@ class House:
             result = self.do(lambda: runner.invoke(args=arguments, input=stdin))
             done = Finished(result.exit_code, result.stdout, result.stderr)
         else:
+            env = os.environ | {"DATABASE_URL": databases.url(self.data)} | self.env
             ran = subprocess.run(
                 [sys.executable, "-m", "flask", "--app", "webapp", *arguments],
-                cwd=ROOT, env=os.environ | self.env, input=stdin, capture_output=True, text=True, timeout=60,
+                cwd=ROOT, env=env, input=stdin, capture_output=True, text=True, timeout=60,
             )  # fmt: skip
             done = Finished(ran.returncode, ran.stdout, ran.stderr)
         if check and done.code:

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx2
 
+from tests import databases
 from tests.house import ROOT, House
 
 START_SECONDS = 30.0
@@ -181,7 +182,8 @@ def gatehouse(folder: Path, *, workers: int = 2, **settings: Any) -> Iterator[Ga
     """Under gunicorn with its data in `folder`; settings are environment variables (`HOLD_SECONDS=1`)."""
     port = free_port()
     env = {"HOST": "127.0.0.1", "PORT": str(port), "GATEHOUSE_DATA": str(folder / "data")}
-    env |= {"WEB_CONCURRENCY": str(workers)} | {name: str(value) for name, value in settings.items()}
+    env |= {"WEB_CONCURRENCY": str(workers), "DATABASE_URL": databases.url(folder / "data")}
+    env |= {name: str(value) for name, value in settings.items()}
     server = Gatehouse(
         [sys.executable, "-m", "gunicorn", "--config", "python:webapp.serving", "webapp.asgi:program()"],
         folder / "gunicorn.log", env, url=f"http://127.0.0.1:{port}", data=folder / "data", count=workers,

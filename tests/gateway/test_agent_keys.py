@@ -14,7 +14,7 @@ import pytest
 from tests.house import House, token_in
 from tests.keys import AGENTS, block, key_in
 from tests.routes.visitors import text_of
-from webapp.services import audit
+from webapp.store import generation
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, database
@@ -104,7 +104,7 @@ def test_an_expired_key_is_refused(house: House, ann: httpx2.Client) -> None:
     assert "network" in tools_of(house, key)  # type: ignore[operator]
     with database.connection_context(), writing():
         Agent.update(expires_at=now() - timedelta(seconds=1)).where(Agent.name == "Expired").execute()
-        audit.bump_generation()
+        generation.raise_by_one()
     assert tools_of(house, key) == 401
 
 

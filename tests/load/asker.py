@@ -5,6 +5,7 @@ Says the version it got, or the class of the refusal. It takes a holder of the l
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ LEASE_SECONDS = 1.0
 
 
 def main(data: str, name: str) -> None:
-    open_store(Path(data))
+    open_store(Path(data), os.environ.get("DATABASE_URL", ""))
     tokens.LEASE_SECONDS = LEASE_SECONDS
     with database.connection_context():
         integration = integrations.find(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.authority import Service, authority
 from tests.signing_in import connected, sign_in
 from webapp.services import integrations
@@ -37,8 +39,9 @@ def notes(service: Service, tmp_path: Path) -> Iterator[Integration]:
 @contextmanager
 def askers(data: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
     command = [sys.executable, "-m", "tests.load.asker", str(data), "notes"]
+    env = os.environ | {"DATABASE_URL": databases.url(data)}
     started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env)
         for _ in range(count)
     ]
     try:

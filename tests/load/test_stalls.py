@@ -4,27 +4,18 @@ dead: late answers, but every call runs once and has one true row."""
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests import databases
 from tests.load.test_crash import clean_desk, connected, desk, logged, notes, practice
 from tests.serving import gatehouse
 from webapp.services.intents import DEAD_AFTER
 
 __all__ = ["clean_desk", "practice"]
 LONG = DEAD_AFTER.total_seconds() + 3
-LOCK = """
-import sqlite3, sys, time
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
-db.execute("BEGIN IMMEDIATE")
-print("locked", flush=True)
-time.sleep(float(sys.argv[2]))
-db.execute("ROLLBACK")
-"""
 
 
 def test_a_store_locked_by_another_program_delays_and_loses_nothing(tmp_path: Path, practice: str) -> None:
@@ -40,9 +31,8 @@ def test_a_store_locked_by_another_program_delays_and_loses_nothing(tmp_path: Pa
             under_way = [pool.submit(diagnose, seconds) for seconds in (1, 2, 3)]
             while desk(practice)["calls"].get("run_diagnostics", 0) < 3:
                 threading.Event().wait(0.02)
-            lock = [sys.executable, "-c", LOCK, str(house.data / "gatehouse.db"), str(LONG)]
-            with subprocess.Popen(lock, stdout=subprocess.PIPE) as locker:
-                assert locker.stdout and locker.stdout.readline() == b"locked\n"
+            with databases.locked(house.data):
+                threading.Event().wait(LONG)
             assert not any(call.result()["result"].get("isError") for call in under_way)
         rows = house.listed("activity", "--tool", "mcp:desk:run_diagnostics", "--limit", "1000")
         assert [row["outcome"] for row in rows if row["kind"] == "call"] == ["ok"] * 3

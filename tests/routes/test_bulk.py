@@ -365,10 +365,10 @@ def test_a_preset_is_a_previewed_change_of_one_server(
 
 
 def test_a_bulk_change_holds_from_the_next_call_on(admin: Visitor, connect: Connect) -> None:
-    from webapp.gateway.catalogue import generation
+    from webapp.store import generation
 
     connect("desk")
-    before = generation()
+    before = generation.read()
     done(admin, tool=[named("get_ticket").id], to="disabled")
-    assert generation() > before
+    assert generation.read() > before
     assert Integration.get(Integration.name == "desk").state == "connected"

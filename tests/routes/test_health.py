@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Config
+from tests.databases import on_sqlite_only
 from webapp.store.models import Entry, database
 
 
@@ -24,6 +25,7 @@ def test_up_but_not_ready_without_its_tables(client: FlaskClient) -> None:
     assert (reply.status_code, reply.json) == (503, {"status": "not ready"})
 
 
+@on_sqlite_only
 def test_up_but_not_ready_without_a_usable_database(client: FlaskClient, config: Config) -> None:
     database.close()
     for name in ("gatehouse.db", "gatehouse.db-wal", "gatehouse.db-shm"):

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from webapp.services.own_tools import Mode
+from webapp.store import generation
 from webapp.store.database import snapshot
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Connection, Integration, Tool, database
@@ -119,22 +120,21 @@ class Catalogues:
         return self._current
 
     async def current(self) -> Catalogue:
-        if self._current.generation != generation():
+        if self._current.generation != generation.known():
             async with self._loading:
-                if self._current.generation != generation():
-                    self._current = await asyncio.to_thread(load)
+                if self._current.generation != generation.known():
+                    self._current = await asyncio.to_thread(_newest, self._current)
         return self._current
 
 
-def generation() -> int:
-    """Raised by every change. One row by its key: cheap enough to ask before each call."""
-    row = database.execute_sql("SELECT value FROM state WHERE key = 'generation'").fetchone()
-    return int(row[0]) if row else 0
+def _newest(known: Catalogue) -> Catalogue:
+    with database.connection_context():
+        return known if known.generation == generation.read() else load()
 
 
 def load() -> Catalogue:
     with database.connection_context(), snapshot():  # generation and rows fit together
-        number = generation()
+        number = generation.read()
         sources = {source.id: source for source in _sources()}
         tools = sorted(_tools(sources), key=lambda tool: tool.wire_name)
         return Catalogue(

@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from webapp.errors import RpcError
-from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent, generation
+from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
 from webapp.gateway.editions import Editions
 from webapp.gateway.news import LIST_CHANGED
+from webapp.store import generation
 
 LISTEN = "subscriptions/listen"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
@@ -80,12 +81,13 @@ class Subscriptions:
 
     async def watch(self) -> None:
         """Runs as long as the worker does."""
-        seen, look_again = -1, 0.0
+        seen: int | None = -1
+        look_again = 0.0
         while True:
             await self._anyone.wait()
             try:
                 moment = time.monotonic()
-                if (current := generation()) != seen or moment > look_again:
+                if (current := generation.known()) != seen or moment > look_again:
                     self._look(await self._catalogues.current())
                     seen, look_again = current, moment + KEYS_SECONDS
             except Exception:  # the watch must outlive a locked or briefly missing database

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from webapp.gateway.catalogue import generation
 from webapp.services import approvals
+from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import database
 
@@ -22,7 +22,7 @@ class WaitingRoom:
     def __init__(self, start: Callable[[str], Awaitable[None]]) -> None:
         self._start = start
         self._guests: dict[str, set[asyncio.Event]] = {}
-        self._seen = -1
+        self._seen: int | None = -1
 
     async def wait(self, approval_id: str, seconds: float) -> None:
         """Returns when the approval is over, or when the time is."""
@@ -48,7 +48,7 @@ class WaitingRoom:
         """Runs as long as the worker does."""
         while True:
             try:
-                if (current := generation()) != self._seen:
+                if (current := generation.known()) != self._seen:
                     self._seen = current
                     await self._news()
             except Exception:  # the watch must outlive a locked or briefly missing database

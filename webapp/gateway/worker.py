@@ -15,6 +15,7 @@ from webapp.gateway.people import People
 from webapp.gateway.upkeep import Upkeep
 from webapp.gateway.words import Words
 from webapp.services import desk, intents
+from webapp.store.models import database
 from webapp.store.writer import Writer
 
 
@@ -28,6 +29,7 @@ class Gateway:
         self._writer = Writer()
         self._writer.start()
         self.catalogues = Catalogues()
+        database.follow()
         self._hearing = Hearing(self._writer)
         self.calls = Calls(self._config, self.catalogues, self._writer, self._worker, self._hearing.heard)
         words = Words(self._writer)
@@ -65,6 +67,7 @@ class Gateway:
         await _ended(beat)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.leave(self._worker)))
         await asyncio.to_thread(self._writer.stop)
+        await asyncio.to_thread(database.unfollow)
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from peewee import Database
 
+from webapp.store import generation
 from webapp.store.database import snapshot
 from webapp.store.fields import now, storable
 from webapp.store.models import Entry, Segment, State, database, state
@@ -92,7 +93,7 @@ def record(
     )
     append([row])
     if agents_notice:
-        bump_generation()
+        generation.raise_by_one()
 
 
 def append(rows: Iterable[Row]) -> None:
@@ -105,12 +106,6 @@ def append(rows: Iterable[Row]) -> None:
         stored = values | {"at": Entry.at.db_value(values["at"]), "digest": previous}
         chained.append([id, *stored.values()])
     database.insert_rows(_insert(database.param), chained)
-
-
-def bump_generation() -> None:
-    State.insert(key="generation", value=1).on_conflict(
-        conflict_target=[State.key], update={State.value: State.value.cast("integer") + 1}
-    ).execute()
 
 
 def head() -> bytes:

@@ -11,16 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from peewee import ImproperlyConfigured, OperationalError, __exception_wrapper__, fn
+from peewee import ImproperlyConfigured, OperationalError, PostgresqlDatabase, __exception_wrapper__, fn
 from playhouse.pool import PooledPostgresqlDatabase
 
+from webapp.store.following import CHANNEL, Follower
 from webapp.store.problems import StoreProblem
 
 OLDEST = 140000
 # Any two numbers that no other program on this database uses for its own advisory locks.
 WRITERS, MIGRATION = 0x6761746501, 0x6761746502
 # As long as SQLite waits for its lock. A program that stands still in its turn is thrown out by the server.
-OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s -c statement_timeout=120s"
+OPTIONS = (
+    "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s -c statement_timeout=120s -c timezone=UTC"
+)
 # Pages, background work and the writer of one worker together stay well below this.
 MOST_CONNECTIONS = 40
 IDLE_SECONDS = 300
@@ -36,6 +39,7 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
             options=OPTIONS, connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
             application_name="gatehouse",
         )  # fmt: skip
+        self._follower = Follower(self._line)
         self._refuse_unfit()
 
     def let_go(self) -> None:
@@ -72,6 +76,21 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         for table, column in limited:
             self.execute_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE varchar')
 
+    def follow(self) -> None:
+        """From now on `known_generation` knows. Ends with `unfollow`."""
+        self._follower.start()
+
+    def unfollow(self) -> None:
+        self._follower.stop()
+
+    def announce(self) -> None:
+        """The generation has been raised: others hear of it at the commit."""
+        self.execute_sql("SELECT pg_notify(%s, '')", (CHANNEL,))
+        self.after_commit(self._follower.doubt)
+
+    def known_generation(self) -> int | None:
+        return self._follower.known()
+
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """In one round trip."""
         with __exception_wrapper__:
@@ -80,6 +99,10 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
     def latest_of(self, moments: Iterable[Any]) -> Any:
         """The largest of several columns, of which some may be null."""
         return fn.GREATEST(*moments)
+
+    def _line(self) -> Any:
+        """Outside the pool."""
+        return PostgresqlDatabase._connect(self)
 
     def _refuse_unfit(self) -> None:
         try:

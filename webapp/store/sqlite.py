@@ -12,6 +12,7 @@ import cysqlite
 from peewee import SQL, fn
 from playhouse.cysqlite_ext import CySqliteDatabase
 
+from webapp.store.following import GENERATION
 from webapp.store.problems import StoreProblem
 
 PRAGMAS = {
@@ -57,6 +58,19 @@ class Sqlite(CySqliteDatabase):  # type: ignore[misc]
 
     def after_migration(self) -> None:
         """Nothing to do: SQLite takes any length of text."""
+
+    def follow(self) -> None:
+        """Nothing to do: a file in this machine answers at once."""
+
+    def unfollow(self) -> None:
+        pass
+
+    def announce(self) -> None:
+        pass
+
+    def known_generation(self) -> int:
+        row = self.execute_sql(GENERATION).fetchone()
+        return int(row[0]) if row else 0
 
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         for row in rows:

@@ -13,6 +13,7 @@ from webapp.services import audit
 from webapp.services.approvals import endings, record, standing
 from webapp.services.audit import Actor
 from webapp.services.redaction import digest_of, keep
+from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import Approval, Standing
 
@@ -65,7 +66,7 @@ def ask(asked: Asked, *, minutes: int, most_open: int, log_arguments: str) -> st
 def _create_waiting(asked: Asked, minutes: int, log_arguments: str) -> str:
     approval = _create(asked, now() + timedelta(minutes=minutes))
     record.write_down(approval, "waiting", keep(asked.arguments, log_arguments))
-    audit.bump_generation()
+    generation.raise_by_one()
     return str(approval.id)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from webapp.services import audit
 from webapp.services.approvals import record
+from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import Agent, Approval, Tool
 
@@ -46,7 +46,7 @@ def expire(approval: Approval) -> None:
     if changed:
         row = record.write_down(approval, "expired", {})
         Approval.update(log_row=row).where(Approval.id == approval.id).execute()
-        audit.bump_generation()
+        generation.raise_by_one()
 
 
 def close(approval_id: str) -> None:

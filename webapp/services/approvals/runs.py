@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from webapp.services import audit
 from webapp.services.agent_errors import failure
 from webapp.services.approvals import record
+from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Approval, Integration, User
 
@@ -69,7 +69,7 @@ def fail(approval: Approval, why: str) -> None:
     text = f"The approved call was not run: {why}"
     row = record.write_down(approval, "refused", {"why": why})
     _finish(approval, "failed", failure(text, "not_run", "later", approval_id=approval.id), row)
-    audit.bump_generation()
+    generation.raise_by_one()
 
 
 def lost(worker: str, ids: Iterable[str]) -> None:
@@ -79,7 +79,7 @@ def lost(worker: str, ids: Iterable[str]) -> None:
         .where(Approval.state == "running", Approval.worker == worker, Approval.id.in_(list(ids)))
         .execute()
     )
-    audit.bump_generation()
+    generation.raise_by_one()
 
 
 def put_back(worker: str) -> None:
@@ -125,7 +125,7 @@ def _granted(agent: Agent, integration: Integration) -> bool:
 def finish(approval_id: str, state: str, result: dict[str, Any]) -> None:
     """Keep the outcome of a claimed call, sealed, for the agent. In the transaction that has just logged it."""
     _finish(record.get(approval_id), state, result, record.last_row())
-    audit.bump_generation()
+    generation.raise_by_one()
 
 
 def _finish(approval: Approval, state: str, result: dict[str, Any], row: int) -> None:
