@@ -147,7 +147,13 @@ def test_what_changed_meanwhile_stops_an_approved_call(
         Agent.update(expires_at=now()).where(Agent.name == name).execute()
     else:
         Approval.update(definition_digest="another").where(Approval.id == approval).execute()
-    house.run("decide", approval, "approve")
+    refused = house.run("decide", approval, "approve", check=False)
+    assert (refused.code, refused.stderr.startswith("This call can't run: ")) == (1, True)
+    assert approvals.get(approval).state == "waiting"
+    # As if it had been approved a moment before.
+    Approval.update(state="approved", decided_at=now()).where(Approval.id == approval).execute()
+    house.run("set-policy", "mcp:desk:get_ticket", "approval")  # any change: the workers look
+    house.run("set-policy", "mcp:desk:get_ticket", "auto")
     until(lambda: approvals.get(approval).state == "failed")
     assert done(practice, "add_ticket_note") == 0
 

@@ -30,6 +30,8 @@ ROLES = {
     "approvals.ahead": "viewer", "approvals.end_standing": "technician", "approvals.decide_all": "technician",
     "approvals.extend": "technician", "approvals.look": "technician", "approvals.set_second_person": "admin",
     "tools.index": "viewer", "tools.show": "viewer", "tools.set_policy": "technician",
+    "reviews.index": "viewer", "reviews.accept": "technician", "reviews.accept_many": "technician",
+    "integrations.set_new_tools": "admin",
     "tools.reset": "technician", "tools.review": "technician", "tools.definition": "viewer",
     "bulk.index": "viewer", "bulk.preview": "technician", "bulk.change": "technician", "bulk.show": "viewer",
     "bulk.undo": "technician",

@@ -249,9 +249,14 @@ def test_a_changed_definition_is_not_loosened_unseen(admin: Visitor, connect: Co
     done(admin, which="all", to="disabled", integration="desk")
     assert named("get_thing_00").changed_at is not None
     preview = ask(admin, which="all", to="auto", integration="desk").text
-    assert "1 left as it is Its definition changed, and nobody has looked at it yet." in text_of(preview)
+    assert "1 left as it is It changed, is new or was flagged, and nobody has looked at it yet." in text_of(
+        preview
+    )
     confirm(admin, preview)
     assert (named("get_thing_00").policy, named("get_thing_01").policy) == ("disabled", "auto")
+    # Not to Approval needed either: what was tightened while it waits is loosened by a look only.
+    done(admin, which="all", to="approval", integration="desk")
+    assert (named("get_thing_00").policy, named("get_thing_01").policy) == ("disabled", "approval")
 
 
 # --- undo

@@ -25,7 +25,7 @@ from tests.routes.settings_house import (  # noqa: F401
 from tests.routes.visitors import Visitor, text_of
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import modern
-from webapp.services import agents, approvals, health, integrations, policies, sync
+from webapp.services import agents, approvals, health, integrations, reviews, sync
 from webapp.services.audit import COMMAND
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -120,14 +120,15 @@ def test_changed_tools_are_counted_per_server_until_somebody_looks(
     servers.put(modern((tool("get_ticket", "Get two tickets"), WRITE)), "/desk")
     sync.sync(desk, COMMAND)
     html = needs(viewer)
-    assert "1 tool of Desk</a> changed since somebody looked: calls of it wait for approval" in html
-    assert "Needs review" not in html  # said once
-    link = re.search(r'href="(/tools\?[^"]*)">1 tool of Desk', html)
+    assert "Needs review 1 tool of Desk waits until somebody has looked" in text_of(html)
+    assert html.count("Needs review") == 1
+    link = re.search(r'href="(/tools/review\?[^"]*)">1 tool of Desk', html)
     assert link
     found = text_of(viewer.get(link[1].replace("&amp;", "&")))
     assert "mcp:desk:get_ticket" in found
     assert "mcp:desk:delete_ticket" not in found
-    policies.keep(Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket"), COMMAND)
+    changed = Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket")
+    reviews.keep(changed, COMMAND, seen=changed.definition_digest)
     assert "All is well" in needs(viewer)
 
 
@@ -198,15 +199,17 @@ def test_a_server_whose_calls_fail_is_named_with_the_calls(viewer: Visitor, conn
     assert "failed" in viewer.get(link[1].replace("&amp;", "&"))
 
 
-def test_tools_with_hidden_characters_are_named_until_somebody_decides(
-    viewer: Visitor, connect: Connect
-) -> None:
+def test_flagged_tools_are_named_until_somebody_has_looked(viewer: Visitor, connect: Connect) -> None:
     connect("desk", tool("get_ticket", "Get one\u200b ticket"), WRITE)
     html = needs(viewer)
-    assert "1 tool of Desk has a text with characters that nobody sees" in text_of(html)
-    assert 'href="/tools?integration=desk&amp;mark=flagged"' in html
-    policies.set_policy(Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket"), "disabled", COMMAND)
-    assert "characters that nobody sees" not in needs(viewer)
+    assert (
+        "Flagged 1 tool of Desk waits until somebody has looked: it has words that are meant for the model"
+        in (text_of(html))
+    )
+    assert 'href="/tools/review?integration=desk"' in html
+    flagged = Tool.get(Tool.catalogue_name == "mcp:desk:get_ticket")
+    reviews.accept(flagged, "disabled", COMMAND, seen=flagged.definition_digest)
+    assert "All is well" in needs(viewer)
 
 
 # --- today's numbers

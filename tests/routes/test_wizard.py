@@ -311,16 +311,19 @@ def test_replacing_the_token_of_a_server_in_use_goes_back_to_its_page(
 # --- tools and done
 
 
-def test_the_review_shows_hidden_characters_and_tools_set_aside_first(admin: Visitor, servers: Farm) -> None:
+def test_the_review_shows_flagged_tools_and_tools_set_aside_first(admin: Visitor, servers: Farm) -> None:
     servers.put(modern((tool("get_note", "Get\u200b a note"), {"name": "broken"})))
     begin(admin, servers)
     admin.post(f"{DESK}/sign-in", kind="none")
     html = admin.get(f"{DESK}/tools")
     text = text_of(html)
-    assert "1 tool has hidden characters" in text
+    assert "1 tool was flagged and is Disabled until somebody has looked." in text
+    assert "mcp:desk:get_note : Hidden characters" in text
+    assert 'href="/tools/review?integration=desk"' in html
     assert "⟨U+200B⟩" in text
     assert "1 tool is set aside" in text
-    assert text.index("hidden characters") < text.index("Why")
+    assert text.index("was flagged") < text.index("Why")
+    assert Tool.get(Tool.name == "get_note").policy == "disabled"
 
 
 def test_later_steps_wait_for_the_earlier_ones(admin: Visitor) -> None:

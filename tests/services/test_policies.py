@@ -11,7 +11,7 @@ from tests.services.farm import Farm, tool
 from tests.upstream.zoo import modern
 from webapp.errors import Forbidden, InvalidInput, NotFound, Stale
 from webapp.services import integrations, policies, sync
-from webapp.services.audit import Actor
+from webapp.services.audit import COMMAND, Actor
 from webapp.store.models import Entry, State, Tool
 from webapp.upstream.listing import Listing, parse_tools
 
@@ -83,9 +83,8 @@ def test_a_viewer_sets_nothing(desk: dict[str, Tool], vic: Actor) -> None:
     for policy in policies.POLICIES:
         with pytest.raises(Forbidden):
             policies.set_policy(desk["get_ticket"], policy, vic)
-    for way in (policies.reset, policies.keep):
-        with pytest.raises(Forbidden):
-            way(desk["get_ticket"], vic)
+    with pytest.raises(Forbidden):
+        policies.reset(desk["get_ticket"], vic)
 
 
 @pytest.mark.parametrize("policy", ["", "Auto", "allow", "auto "])
@@ -104,28 +103,28 @@ def test_reset_goes_back_to_the_seed_by_the_same_rules(desk: dict[str, Tool], an
     )
 
 
-def test_looking_at_a_changed_tool_keeps_its_policy_and_ends_the_review(
-    desk: dict[str, Tool], ann: Actor
+def test_what_waits_for_a_look_gets_no_more_permission_in_passing(
+    desk: dict[str, Tool], ann: Actor, tom: Actor
 ) -> None:
     changed = change("get_ticket", "Get one ticket, quickly", ann)
+    for actor in (ann, tom):
+        for act in (
+            lambda who: policies.set_policy(changed, "auto", who),
+            lambda who: policies.reset(changed, who),
+        ):
+            with pytest.raises(Forbidden, match="Nobody has looked"):
+                act(actor)
+    assert policies.set_policy(changed, "disabled", tom).policy == "disabled"
+    with pytest.raises(Forbidden, match="Nobody has looked"):
+        policies.set_policy(changed, "approval", ann)
     assert integrations.find("desk").state == "needs_review"
-    stored = policies.keep(changed, ann)
-    assert (stored.policy, stored.changed_at, stored.policy_by) == ("approval", None, "ann@example.com")
-    assert integrations.find("desk").state == "connected"
 
 
-def test_a_changed_tool_can_be_put_back_to_auto(desk: dict[str, Tool], tom: Actor, ann: Actor) -> None:
+def test_the_command_line_names_the_tool_and_that_is_a_look(desk: dict[str, Tool], ann: Actor) -> None:
     changed = change("get_ticket", "Get one ticket, quickly", ann)
-    stored = policies.set_policy(changed, "auto", tom)
-    assert (stored.policy, stored.changed_at) == ("auto", None)
+    assert policies.set_policy(changed, "disabled", COMMAND).waits
+    assert not policies.set_policy(changed, "auto", COMMAND).waits
     assert integrations.find("desk").state == "connected"
-
-
-def test_one_of_two_changed_tools_leaves_the_review_open(desk: dict[str, Tool], ann: Actor) -> None:
-    tools, _ = parse_tools([tool("get_ticket", "Other"), tool("delete_ticket", "Other")])
-    sync.reconcile(integrations.find("desk"), Listing(tools, [], complete=True), ann)
-    policies.keep(desk["get_ticket"], ann)
-    assert integrations.find("desk").state == "needs_review"
 
 
 def test_a_choice_made_for_an_older_definition_is_refused(desk: dict[str, Tool], ann: Actor) -> None:
@@ -135,7 +134,6 @@ def test_a_choice_made_for_an_older_definition_is_refused(desk: dict[str, Tool],
     for act in (
         lambda: policies.set_policy(desk["get_ticket"], "auto", ann, seen=seen),
         lambda: policies.reset(desk["get_ticket"], ann, seen=seen),
-        lambda: policies.keep(desk["get_ticket"], ann, seen=seen),
     ):
         with pytest.raises(Stale):
             act()

@@ -6,6 +6,7 @@ from typing import Any
 
 from webapp.errors import UpstreamError
 from webapp.gateway.catalogue import CatalogueTool
+from webapp.services import approvals
 from webapp.services.agent_errors import Kind, Retry, failure
 from webapp.store.fields import now
 from webapp.store.models import Approval
@@ -56,7 +57,9 @@ def outcome(approval: Approval, result: dict[str, Any] | None) -> dict[str, Any]
         return failure(text, "expired", "later", **facts)
     if approval.state == "unknown":
         return failure(CUT_OFF, "unknown_outcome", "check_first", **facts)
-    text = "This call has not run: the server behind it was disconnected."
+    text = f"This call has not run: {approval.note or 'it was withdrawn'}."
+    if approval.note == approvals.CHANGED:
+        return failure(f"{text} List the tools again; you may ask again.", "not_run", "later", **facts)
     return failure(text, "not_offered", "no", **facts)
 
 

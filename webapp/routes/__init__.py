@@ -15,8 +15,8 @@ from webapp.routes.guards import settings
 from webapp.routes.replies import is_htmx
 
 NOUNS = (
-    "home", "approvals", "bulk", "tools", "activity", "integrations", "wizard", "oauth", "agents", "people",
-    "notices", "general", "account", "help", "login", "setup", "health", "trying",
+    "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "wizard", "oauth", "agents",
+    "people", "notices", "general", "account", "help", "login", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 OUT_OF_DATE = Refused(

@@ -13,7 +13,18 @@ from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.oauth import came_by
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.tools import row, wanted
-from webapp.services import checks, connections, forecast, health, integrations, practice, sync, tools
+from webapp.services import (
+    checks,
+    connections,
+    forecast,
+    health,
+    holding,
+    integrations,
+    policies,
+    practice,
+    sync,
+    tools,
+)
 from webapp.store.models import Grant, Integration
 
 REVOKED = {
@@ -91,6 +102,14 @@ def set_state(name: str) -> ResponseReturnValue:
             integrations.resume(integration, current_actor())
             return _answer(integration, said="Resumed: agents see its tools again.")
     raise InvalidInput("Choose to pause or to resume.", field="wanted")
+
+
+@bp.post("/<name>/new-tools")
+@allow("admin")
+def set_new_tools(name: str) -> ResponseReturnValue:
+    integration = integrations.find_server(name)
+    holding.set_ceiling(integration, request.form.get("new_tools", ""), current_actor())
+    return _answer(integration, said="Saved. It holds from the next sync on.")
 
 
 @bp.post("/<name>/switch")
@@ -205,6 +224,7 @@ def _shown(integration: Integration) -> dict[str, Any]:
         "grant": Grant.of(integration),
         "counts": tools.counts_by_integration().get(integration.id, {}),
         "unreviewed": health.unreviewed(integration),
+        "ceilings": policies.CEILING_WORDS,
         "set_aside": tools.set_aside(integration),
         "found": found,
         "rows": [row(tool) for tool in found.tools],

@@ -124,7 +124,7 @@ def _tools(integration: Integration) -> dict[str, Any]:
         "found": found,
         "rows": [row(tool) for tool in found.tools],
         "set_aside": tools.set_aside(integration),
-        "hidden": tools.with_hidden_characters(integration),
+        "flagged": tools.flagged(integration),
         "words": policies.WORDS,
     }
 

@@ -17,11 +17,11 @@ from werkzeug.datastructures import MultiDict
 from webapp.errors import Forbidden, InvalidInput, Refused, Stale
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import fragment, is_htmx, page
-from webapp.services import policies, tools
+from webapp.services import policies, reviews, tools
 from webapp.services.policies import POLICIES
 from webapp.services.tools import Wanted
 from webapp.services.visible import reveal
-from webapp.store.models import Entry, Integration, Tool, User
+from webapp.store.models import Integration, Tool, User
 
 bp = Blueprint("tools", __name__, url_prefix="/tools")
 
@@ -75,7 +75,11 @@ class Row:
 
 def row(tool: Tool, problem: Refused | None = None) -> Row:
     role = current_user().role
-    return Row(tool, {policy: policies.hindrance(tool.kind, policy, role) for policy in POLICIES}, problem)
+    return Row(tool, {policy: _hindrance(tool, policy, role) for policy in POLICIES}, problem)
+
+
+def _hindrance(tool: Tool, policy: str, role: str) -> str:
+    return policies.hindrance(tool.kind, policy, role) or policies.unreviewed(tool.waits, tool.policy, policy)
 
 
 def pretty(value: Any) -> str:
@@ -116,6 +120,7 @@ def index() -> ResponseReturnValue:
         found=found,
         rows=[row(tool) for tool in found.tools],
         integrations=list(names),
+        to_review=reviews.waiting().count(),
         here="tools.index",
         here_arguments={},
     )
@@ -132,7 +137,6 @@ def show(catalogue_name: str) -> ResponseReturnValue:
         input_schema=pretty(tool.definition.get("inputSchema")),
         output_schema=pretty(tool.definition.get("outputSchema")),
         annotations=pretty(tool.definition.get("annotations")),
-        change=_details(tools.last_change(tool)) if tool.changed_at else None,
         changes=tools.changes(tool),
         calls=tools.calls(tool),
     )
@@ -166,13 +170,11 @@ def reset(tool_id: int) -> ResponseReturnValue:
 @bp.post("/<int:tool_id>/review")
 @allow("technician")
 def review(tool_id: int) -> ResponseReturnValue:
+    """Of a tool that is only marked new; what waits is accepted where it is shown, see reviews."""
+    if request.form.get("wanted", "") != "keep":
+        raise InvalidInput("Choose to keep the policy.", field="wanted")
     seen = request.form.get("seen", "")
-    match request.form.get("wanted", ""):
-        case "keep":
-            return _saved(tool_id, lambda tool: policies.keep(tool, current_actor(), seen=seen))
-        case "auto":
-            return _saved(tool_id, lambda tool: policies.set_policy(tool, "auto", current_actor(), seen=seen))
-    raise InvalidInput("Choose to keep the policy or to put it back to Auto.", field="wanted")
+    return _saved(tool_id, lambda tool: reviews.keep(tool, current_actor(), seen=seen))
 
 
 def _saved(tool_id: int, act: Callable[[Tool], Tool]) -> ResponseReturnValue:
@@ -201,10 +203,6 @@ def _back(tool: Tool) -> str:
     if came_from.netloc == request.host and came_from.path.startswith("/"):
         return f"{came_from.path}?{came_from.query}{place}" if came_from.query else came_from.path + place
     return url_for("integrations.show", name=tool.integration.name) + place
-
-
-def _details(entry: Entry | None) -> dict[str, Any]:
-    return dict(json.loads(entry.details)) if entry else {}
 
 
 def people() -> dict[str, str]:

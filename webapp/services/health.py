@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from webapp.services import audit
 from webapp.services.audit import SYSTEM
 from webapp.store.database import writing
-from webapp.store.models import Grant, Integration, Tool
+from webapp.store.models import WAITS, Grant, Integration, Tool
 
 # Only people bring an integration out of these.
 HELD = ("draft", "paused")
@@ -30,7 +30,7 @@ def of(integration: Integration) -> Health:
         "needs_sign_in": Health("Needs sign-in", "stop", "It refuses the stored sign-in.", "sign_in"),
         "unreachable": Health("Unreachable", "stop", "It could not be used the last time.", "sync"),
         "needs_review": Health(
-            "Needs review", "wait", "Tools changed since somebody looked at them.", "review"
+            "Needs review", "wait", "Some of its tools wait until somebody has looked at them.", "review"
         ),
         "paused": Health("Paused", "quiet", "Agents don't see its tools.", "resume"),
     }
@@ -65,14 +65,19 @@ def mark(integration: Integration, state: str, reason: str = "") -> None:
 
 
 def settled(integration: Integration, state: str = "connected") -> str:
-    """Connected becomes *needs review* while changed tools wait for somebody to look at them."""
+    """Connected becomes *needs review* while tools wait for somebody to look at them."""
     return "needs_review" if state == "connected" and unreviewed(integration) else state
 
 
+def settle(integration: Integration) -> None:
+    """Somebody has looked at a tool. In the caller's transaction."""
+    if integration.state == "needs_review" and not unreviewed(integration):
+        Integration.update(state="connected").where(Integration.id == integration.id).execute()
+
+
 def unreviewed(integration: Integration) -> int:
+    """How many of its tools wait for a look."""
     count: int = (
-        Tool.select()
-        .where(Tool.integration == integration, Tool.changed_at.is_null(False), Tool.missing_since.is_null())
-        .count()
+        Tool.select().where(Tool.integration == integration, WAITS, Tool.missing_since.is_null()).count()
     )
     return count

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from peewee import Expression, fn
+from peewee import Case, fn
 
 from webapp.services import figures, forecast, health, retention
 from webapp.services.figures import Failing
 from webapp.services.forecast import Due
 from webapp.services.health import Health
 from webapp.store.fields import now
-from webapp.store.models import Agent, Approval, Integration, Tool
+from webapp.store.models import WAITS, Agent, Approval, Integration, Tool
 
 # In these states an integration needs nobody; changed tools are listed by themselves.
 QUIET = ("connected", "paused", "draft", "needs_review")
@@ -27,8 +27,9 @@ class Needs:
     troubled: list[tuple[Integration, Health]]
     failing: list[Failing]
     sign_ins: list[Due]
-    changed: list[tuple[Integration, int]]
-    flagged: list[tuple[Integration, int]]
+    review: list[
+        tuple[Integration, int, int]
+    ]  # tools that wait for a look, and how many of them were flagged
     drafts: list[Integration]
     unseen: list[Integration]  # in use, but nobody went through its tools to the end of the wizard
     ending: list[Agent]
@@ -49,8 +50,7 @@ def now_needed(integrations: list[Integration]) -> Needs:
         troubled=[(one, health.of(one)) for one in troubled],
         failing=[one for one in figures.failing() if one.integration.id not in known],
         sign_ins=[due for due in forecast.upcoming() if _soon(due) and due.integration.id not in known],
-        changed=_counted(Tool.changed_at.is_null(False)),
-        flagged=_counted(Tool.flagged & Tool.policy_at.is_null()),
+        review=_to_review(),
         drafts=[one for one in integrations if one.state == "draft"],
         unseen=[one for one in integrations if _unseen(one)],
         ending=_ending(),
@@ -70,17 +70,17 @@ def _soon(due: Due) -> bool:
     return due.at is None or due.at < now() + SIGN_INS_SOON
 
 
-def _counted(condition: Expression) -> list[tuple[Integration, int]]:
-    """Integrations with tools that are like this, and how many."""
-    count = fn.COUNT(Tool.id)
+def _to_review() -> list[tuple[Integration, int, int]]:
+    """Integrations with tools that wait for a look."""
+    waiting, flagged = fn.COUNT(Tool.id), fn.SUM(Case(None, [(Tool.flagged, 1)], 0))
     query = (
-        Integration.select(Integration, count.alias("tools_like_this"))
+        Integration.select(Integration, waiting.alias("waiting"), flagged.alias("suspicious"))
         .join(Tool, on=Tool.integration == Integration.id)
-        .where(condition, Tool.missing_since.is_null())
+        .where(WAITS, Tool.missing_since.is_null())
         .group_by(Integration.id)
         .order_by(Integration.title)
     )
-    return [(row, row.tools_like_this) for row in query.objects()]
+    return [(row, row.waiting, row.suspicious) for row in query.objects()]
 
 
 def _ending() -> list[Agent]:

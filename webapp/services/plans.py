@@ -12,7 +12,7 @@ from webapp.services.policies import POLICIES, looser
 from webapp.services.tools import Candidate
 
 MANY = 10
-NOT_REVIEWED = "Its definition changed, and nobody has looked at it yet."
+NOT_REVIEWED = "It changed, is new or was flagged, and nobody has looked at it yet."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def draw(pairs: Iterable[tuple[Candidate, str]], role: str) -> Plan:
 
 
 def _hindrance(tool: Candidate, after: str, role: str) -> str:
-    """Nobody looks at each tool of many: one whose definition changed doesn't get to Auto this way."""
-    if tool.changed and after == "auto":
+    """Nobody looks at each tool of many: one that waits for a look gets no more permission this way."""
+    if policies.unreviewed(tool.waits, tool.policy, after):
         return NOT_REVIEWED
     return policies.hindrance(tool.kind, after, role)

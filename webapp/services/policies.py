@@ -14,7 +14,18 @@ from webapp.store.models import Integration, Tool
 
 # From loose to strict.
 POLICIES = ("auto", "approval", "disabled")
+LOOK_FIRST = "Nobody has looked at it yet as it is now, so it gets no more permission from here."
+# What a look ends.
+LOOKED_AT: dict[str, Any] = {"changed_at": None, "policy_before": "", "reviewed_definition": None}
 WORDS = {"auto": "Auto", "approval": "Approval needed", "disabled": "Disabled"}
+
+
+# What a server's later tools get at most until somebody has looked: see holding.
+CEILING_WORDS = {
+    "seed": "Their seeds",
+    "approval": "Approval needed at most",
+    "disabled": "Disabled until looked at",
+}
 
 
 def stricter(one: str, other: str) -> str:
@@ -36,8 +47,13 @@ def hindrance(kind: str, policy: str, role: str) -> str:
     return ""
 
 
+def unreviewed(waits: bool, current: str, policy: str) -> str:
+    """Why a tool that waits for a look may not be set to this policy in passing; empty when it may."""
+    return LOOK_FIRST if waits and looser(policy, current) else ""
+
+
 def set_policy(tool: Tool, policy: str, actor: Actor, *, seen: str = "") -> Tool:
-    """The tool as it is stored now. Setting a policy also says: I have looked at this tool.
+    """The tool as it is stored now. What waits for a look gets more permission by `reviews.accept` only.
 
     `seen` is the digest of the definition that the person had before them; raises Stale for another one.
     """
@@ -47,58 +63,49 @@ def set_policy(tool: Tool, policy: str, actor: Actor, *, seen: str = "") -> Tool
         )
     needs(actor, "technician")
     with writing():
-        current = _current(tool, seen)
-        _permitted(current, policy, actor)
-        _change(current, policy, actor, "policy.set")
-    return _current(tool)
+        _set(current(tool, seen), policy, actor, "policy.set")
+    return current(tool)
 
 
 def reset(tool: Tool, actor: Actor, *, seen: str = "") -> Tool:
     """Back to the seed, by the same rules as setting it."""
     needs(actor, "technician")
     with writing():
-        current = _current(tool, seen)
-        _permitted(current, current.seed_policy, actor)
-        _change(current, current.seed_policy, actor, "policy.reset")
-    return _current(tool)
+        stored = current(tool, seen)
+        _set(stored, stored.seed_policy, actor, "policy.reset")
+    return current(tool)
 
 
-def keep(tool: Tool, actor: Actor, *, seen: str = "") -> Tool:
-    """Somebody looked at a new tool or a changed definition, and leaves the policy as it is."""
-    needs(actor, "technician")
-    with writing():
-        current = _current(tool, seen)
-        if current.changed_at is not None or current.policy_at is None:
-            _change(current, current.policy, actor, "tool.reviewed")
-    return _current(tool)
-
-
-def _permitted(tool: Tool, policy: str, actor: Actor) -> None:
+def permitted(tool: Tool, policy: str, actor: Actor) -> None:
+    """Raises Forbidden."""
     if why := hindrance(tool.kind, policy, actor.role):
         raise Forbidden(why, next_step="Ask an admin, or choose Approval needed.")
 
 
-def _change(tool: Tool, policy: str, actor: Actor, action: str) -> None:
-    """In the caller's transaction."""
-    if policy == tool.policy and tool.changed_at is None and action != "tool.reviewed":
-        return
-    changes: dict[str, Any] = {"policy": policy, "policy_by": actor.name, "policy_at": now()}
-    changes |= {"changed_at": None, "policy_bulk": ""}
+def _set(tool: Tool, policy: str, actor: Actor, action: str) -> None:
+    """In the caller's transaction. The command line belongs to whoever owns the box: that it names this one tool
+    is a look."""
+    permitted(tool, policy, actor)
+    why = unreviewed(tool.waits, tool.policy, policy)
+    if why and actor.kind != "command":
+        raise Forbidden(why, next_step="Open the tool, look at it and accept it there.")
+    if policy != tool.policy:
+        write(tool, policy, actor, action, **(LOOKED_AT if why else {}))
+
+
+def write(tool: Tool, policy: str, actor: Actor, action: str, **marks: Any) -> None:
+    """In the caller's transaction, which has made sure that it may be."""
+    changes = {"policy": policy, "policy_by": actor.name, "policy_at": now(), "policy_bulk": ""} | marks
     Tool.update(**changes).where(Tool.id == tool.id).execute()
-    integration = tool.integration
-    audit.record(
-        action,
-        actor,
-        integration=integration.name,
-        tool=tool.catalogue_name,
-        details={"from": tool.policy, "to": policy, "seed": tool.seed_policy},
-    )
-    if integration.state == "needs_review":
-        state = health.settled(integration)
-        Integration.update(state=state).where(Integration.id == integration.id).execute()
+    details = {"from": tool.policy, "to": policy, "seed": tool.seed_policy}
+    if tool.waits and marks:
+        details |= {"before": tool.policy_before, "definition": tool.definition_digest}
+    audit.record(action, actor, integration=tool.integration.name, tool=tool.catalogue_name, details=details)
+    health.settle(tool.integration)
 
 
-def _current(tool: Tool, seen: str = "") -> Tool:
+def current(tool: Tool, seen: str = "") -> Tool:
+    """The tool as it is stored. Raises NotFound, and Stale where `seen` is the digest of another definition."""
     found: Tool | None = Tool.select(Tool, Integration).join(Integration).where(Tool.id == tool.id).first()
     if found is None:
         raise NotFound("This tool is gone: its server was disconnected.")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from peewee import chunked
 
 from webapp.errors import Stale
-from webapp.services import audit, health, names, schedule, seeding
+from webapp.services import audit, health, schedule, screening
 from webapp.services.addresses import host_of
-from webapp.services.audit import Actor, Row
-from webapp.services.changes import describe
-from webapp.services.policies import stricter
-from webapp.services.visible import hidden_within
+from webapp.services.admitting import Admission
+from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration, Quarantine, Tool
@@ -36,16 +32,18 @@ class SyncResult:
     back: int = 0
     quarantined: int = 0
     unchanged: int = 0
+    flagged: int = 0
     problem: str = ""
 
     @property
     def differs(self) -> bool:
-        return any((self.added, self.changed, self.missing, self.back))
+        return any((self.added, self.changed, self.missing, self.back, self.flagged))
 
     def __str__(self) -> str:
         counts = [
             (self.added, "new"),
             (self.changed, "changed"),
+            (self.flagged, "flagged"),
             (self.missing, "gone"),
             (self.back, "back"),
             (self.unchanged, "unchanged"),
@@ -58,21 +56,25 @@ class SyncResult:
 def reconcile(
     integration: Integration, listing: Listing, actor: Actor, *, server: ServerInfo | None = None
 ) -> SyncResult:
-    """One transaction. New tools are seeded, changed ones lose Auto, missing ones are marked."""
+    """One transaction. New tools are seeded, changed ones lose Auto, suspicious ones wait for a look, missing ones
+    are marked."""
     with writing():
         current = Integration.get_or_none(Integration.id == integration.id)
         if current is None or current.url != integration.url:
             raise Stale("This server was changed or disconnected meanwhile.", next_step="Begin again.")
         comparison = _compare(current, listing)
-        result = comparison.result
-        _add(current, comparison.added)
-        rows = _update(current, comparison.changed, actor)
+        admission = Admission(current, actor, first=comparison.first and current.synced_at is None)
+        admission.add(comparison.added)
+        admission.update(comparison.changed)
+        if current.screened_by != screening.VERSION:
+            admission.screen_again()
         _mark_back(comparison.back)
         _mark_missing(comparison.missing)
         _set_aside(current, listing)
         _note_success(current, listing, server)
+        result = _recounted(comparison.result, admission)
         if result.differs:
-            audit.append(rows)
+            audit.append(admission.rows)
             counts = {key: value for key, value in asdict(result).items() if value}
             audit.record("integration.synced", actor, integration=current.name, details=counts)
         health.mark(current, "connected")
@@ -92,6 +94,7 @@ class _Known:
 @dataclass
 class _Comparison:
     result: SyncResult
+    first: bool
     added: list[ToolDefinition]
     changed: list[tuple[int, ToolDefinition]]
     back: list[int]
@@ -119,78 +122,20 @@ def _compare(integration: Integration, listing: Listing) -> _Comparison:
         unchanged=len(met) - len(changed),
         problem=listing.problem,
     )
-    return _Comparison(result, added, changed, back, missing)
+    return _Comparison(result, not known, added, changed, back, missing)
+
+
+def _recounted(result: SyncResult, admission: Admission) -> SyncResult:
+    same = admission.same_after_all
+    return replace(
+        result,
+        changed=result.changed - same,
+        unchanged=result.unchanged + same,
+        flagged=admission.flagged,
+    )
 
 
 # --- writing, all in the caller's transaction
-
-
-def _add(integration: Integration, tools: list[ToolDefinition]) -> None:
-    if not tools:
-        return
-    taken = {name for (name,) in Tool.select(Tool.wire_name).tuples()}
-    moment = now()
-    for batch in chunked(_new_rows(integration, tools, taken, moment), ROWS_AT_ONCE):
-        Tool.insert_many(batch).execute()
-
-
-def _new_rows(
-    integration: Integration, tools: list[ToolDefinition], taken: set[str], moment: datetime
-) -> Iterator[dict[str, Any]]:
-    for tool in tools:
-        wire_name = names.wire_name(integration.name, tool.name, taken)
-        taken.add(wire_name)
-        seed = seeding.seed(tool.name, tool.description, tool.annotations, tool.input_schema)
-        yield {
-            "integration": integration.id,
-            "name": tool.name,
-            "catalogue_name": names.catalogue_name(integration.catalogue_prefix, tool.name),
-            "wire_name": wire_name,
-            "policy": seed.policy,
-            "policy_by": "",
-            "first_seen_at": moment,
-            **_definition(tool),
-            **_seeded(seed),
-        }
-
-
-def _definition(tool: ToolDefinition) -> dict[str, Any]:
-    return {
-        "title": tool.title,
-        "description": tool.description,
-        "definition": tool.raw,
-        "definition_digest": tool.digest,
-        "flagged": hidden_within(tool.raw),
-    }
-
-
-def _seeded(seed: seeding.Seed) -> dict[str, Any]:
-    return {"kind": seed.kind, "seed_policy": seed.policy, "seed_reason": seed.reason}
-
-
-def _update(integration: Integration, changed: list[tuple[int, ToolDefinition]], actor: Actor) -> list[Row]:
-    """The log rows of the changed tools, for the end of the transaction."""
-    rows: list[Row] = []
-    for batch in chunked(changed, ROWS_AT_ONCE):
-        before = {tool.id: tool for tool in Tool.select().where(Tool.id.in_([id for id, _ in batch]))}
-        rows += [_update_one(integration, before[id], tool, actor) for id, tool in batch]
-    return rows
-
-
-def _update_one(integration: Integration, before: Tool, after: ToolDefinition, actor: Actor) -> Row:
-    """A policy that a person chose stays where it is stricter than the new seed; Auto never stays."""
-    seed = seeding.seed(after.name, after.description, after.annotations, after.input_schema)
-    policy = stricter(stricter(before.policy, seed.policy), "approval")
-    changes = _definition(after) | _seeded(seed) | {"policy": policy, "changed_at": now()}
-    if policy != before.policy:
-        changes |= {"policy_by": "", "policy_at": now()}
-    Tool.update(**changes).where(Tool.id == before.id).execute()
-    details = {
-        "from": before.policy,
-        "to": policy,
-        "changes": describe(before.definition, after.raw),
-    }
-    return Row("change", actor, "tool.changed", integration.name, before.catalogue_name, details=details)
 
 
 def _mark_back(ids: list[int]) -> None:
@@ -220,7 +165,11 @@ def _set_aside(integration: Integration, listing: Listing) -> None:
 
 def _note_success(integration: Integration, listing: Listing, server: ServerInfo | None) -> None:
     moment = now()
-    changes: dict[str, Any] = {"sync_due_at": schedule.next_time(), "sync_error": listing.problem}
+    changes: dict[str, Any] = {
+        "sync_due_at": schedule.next_time(),
+        "sync_error": listing.problem,
+        "screened_by": screening.VERSION,
+    }
     if listing.complete:
         changes["synced_at"] = moment
     if server:

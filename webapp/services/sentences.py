@@ -14,7 +14,10 @@ from webapp.store.models import Entry
 
 MISSING = object()
 STATES = {"needs_sign_in": "in need of a sign-in", "needs_review": "in need of a review"}
-SYNCED = {"added": "new", "changed": "changed", "missing": "gone", "back": "back", "quarantined": "set aside"}
+SYNCED = {
+    "added": "new", "changed": "changed", "flagged": "flagged", "missing": "gone", "back": "back",
+    "quarantined": "set aside",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ ACTIONS = {
     "policy.set": "set {tool} to {to:policy}",
     "policy.reset": "put {tool} back to its seed, {to:policy}",
     "tool.changed": "found a new definition of {tool}, which is set to {to:policy} now",
-    "tool.reviewed": "looked at the new definition of {tool} and left it at {to:policy}",
+    "tool.flagged": "flagged {tool}, which is set to {to:policy} until somebody has looked",
+    "tool.reviewed": "looked at {tool} and accepted it with {to:policy}",
     "policies.bulk": "set {tools:tools} {what}",
     "policies.bulk_undone": "undid a bulk change: put {tools:tools} {what}",
     "integration.added": "began to add {integration}",
@@ -61,6 +65,7 @@ ACTIONS = {
     "integration.synced": "synced {integration}: {:counts}",
     "integration.state": "found {integration} {to:state}; it was {from:state} before",
     "integration.renamed": "renamed {integration} from {from} to {to}",
+    "integration.new_tools": "set what later tools of {integration} get: {to:ceiling}",
     "integration.paused": "paused {integration}",
     "integration.resumed": "resumed {integration}",
     "integration.switched_on": "switched on {integration}",
@@ -197,6 +202,7 @@ def _counted(value: Any, one: str, more: str) -> str:
 
 WAYS: dict[str, Callable[[Any], str]] = {
     "policy": lambda value: policies.WORDS.get(str(value), str(value)),
+    "ceiling": lambda value: policies.CEILING_WORDS.get(str(value), str(value)),
     "state": lambda value: STATES.get(value, str(value).replace("_", " ")),
     "counts": lambda value: ", ".join(
         f"{value[key]} {word}" for key, word in SYNCED.items() if value.get(key)

@@ -14,16 +14,17 @@ from peewee import SQL, ModelSelect, chunked, fn
 from webapp.errors import NotFound
 from webapp.services.policies import POLICIES
 from webapp.store.fields import now
-from webapp.store.models import BulkItem, Entry, Integration, Quarantine, Tool, database
+from webapp.store.models import WAITS, BulkItem, Entry, Integration, Quarantine, Tool, database
 
 PAGE = 100
 KINDS = ("read", "write", "unknown")
-MARKS = ("new", "changed", "new-policy", "flagged", "never-used", "missing")
+MARKS = ("review", "new", "changed", "new-policy", "flagged", "never-used", "missing")
 MOST_WORDS = 8
 NEW_FOR = timedelta(days=7)
 ROWS_AT_ONCE = 500
 # A list shows none of them, and a page of 100 would carry 200 KB of schemas out of the database.
-LEAN = [column for column in Tool._meta.sorted_fields if column is not Tool.definition]
+HEAVY = ("definition", "reviewed_definition")
+LEAN = [column for column in Tool._meta.sorted_fields if column.name not in HEAVY]
 LEAN += [Integration.id, Integration.kind, Integration.name, Integration.title, Integration.finished_at]
 # In these very words, or the partial index doesn't serve and 100,000 calls of a tool are walked past.
 CHANGES = SQL("\"kind\" = 'change'")
@@ -99,7 +100,7 @@ class Candidate:
     policy: str
     seed_policy: str
     definition_digest: str
-    changed: bool  # its definition, and nobody has looked since
+    waits: bool  # for a look
     flagged: bool
     policy_bulk: str
 
@@ -120,15 +121,15 @@ def chosen(ids: Iterable[int]) -> list[Candidate]:
 
 _CANDIDATE = (
     Tool.id, Tool.catalogue_name, Integration.name, Tool.kind, Tool.policy, Tool.seed_policy,
-    Tool.definition_digest, Tool.changed_at.is_null(False), Tool.flagged, Tool.policy_bulk,
+    Tool.definition_digest, Tool.policy_before, Tool.flagged, Tool.policy_bulk,
 )  # fmt: skip
 
 
 def _candidates(query: ModelSelect) -> list[Candidate]:
     rows = query.order_by(Tool.catalogue_name).tuples()
     return [
-        Candidate(id, name, integration, kind, policy, seed, digest, bool(changed), flagged, bulk)
-        for id, name, integration, kind, policy, seed, digest, changed, flagged, bulk in rows
+        Candidate(id, name, integration, kind, policy, seed, digest, bool(before), flagged, bulk)
+        for id, name, integration, kind, policy, seed, digest, before, flagged, bulk in rows
     ]
 
 
@@ -164,12 +165,6 @@ def changes(tool: Tool, limit: int = 50) -> list[Entry]:
     return list(_log(tool).where(CHANGES).limit(limit))
 
 
-def last_change(tool: Tool) -> Entry | None:
-    """The log row of the last change of its definition, with what changed."""
-    found: Entry | None = _log(tool).where(CHANGES, Entry.action == "tool.changed").first()
-    return found
-
-
 def _log(tool: Tool) -> ModelSelect:
     return Entry.select().where(Entry.tool == tool.catalogue_name).order_by(Entry.id.desc())
 
@@ -182,12 +177,10 @@ def is_new(tool: Tool) -> bool:
     return integration.finished_at is None or bool(tool.first_seen_at > integration.finished_at)
 
 
-def with_hidden_characters(integration: Integration) -> list[str]:
-    """Catalogue names of tools whose texts have characters that a person would not see."""
-    query = Tool.select(Tool.catalogue_name).where(
-        Tool.integration == integration, Tool.missing_since.is_null(), Tool.flagged
-    )
-    return [name for (name,) in query.order_by(Tool.name).tuples()]
+def flagged(integration: Integration) -> list[Tool]:
+    """Those in which screening found something."""
+    query = Tool.select().where(Tool.integration == integration, Tool.missing_since.is_null(), Tool.flagged)
+    return list(query.order_by(Tool.name))
 
 
 def set_aside(integration: Integration) -> list[Quarantine]:
@@ -257,6 +250,8 @@ def _conditions(wanted: Wanted, integration: Integration | None) -> list[Any]:
 
 def _marked(mark: str) -> Any:
     match mark:
+        case "review":
+            return WAITS & Tool.missing_since.is_null()
         case "changed":
             return Tool.changed_at.is_null(False)
         case "missing":

@@ -104,6 +104,8 @@ class Integration(Table):
     synced_at = Moment(null=True)
     sync_error = TextField(default="")
     sync_due_at = Moment(null=True)  # next scheduled sync; taking it is moving it
+    new_tools = CharField(default="approval")  # the most a tool gets that comes later, see services/holding
+    screened_by = IntegerField(default=0)  # the version of the screening rules that has seen its tools
 
     @property
     def catalogue_prefix(self) -> str:
@@ -226,8 +228,11 @@ class Tool(Table):
     policy_at = Moment(null=True)
     first_seen_at = Moment(default=now)
     changed_at = Moment(null=True)  # definition changed and no person has looked since
+    policy_before = CharField(default="")  # before Gatehouse tightened it; not empty: it waits for a look
+    reviewed_definition = Json(null=True)  # what a person knows, while the definition is another
     missing_since = Moment(null=True)
-    flagged = BooleanField(default=False)  # its texts have characters that a person would not see
+    flagged = BooleanField(default=False)  # screening found something
+    flags = Json(default=list)  # what: [{kind, where, quote}]
     policy_bulk = CharField(
         default=""
     )  # the bulk change that set the policy, while nobody has changed it since
@@ -238,12 +243,22 @@ class Tool(Table):
         indexes = ((("integration", "name"), True), (("catalogue_name", "policy"), False))
 
     @property
+    def waits(self) -> bool:
+        """Gatehouse has tightened its policy until a person has looked at it."""
+        return bool(self.policy_before)
+
+    @property
     def changed_from_seed(self) -> bool:
         return bool(self.policy != self.seed_policy)
 
     @classmethod
     def of(cls, integration: Integration) -> ModelSelect:
         return cls.select().where(cls.integration == integration).order_by(cls.name)
+
+
+# In these very words, or the partial index doesn't serve and every definition is walked past.
+WAITS = SQL("\"policy_before\" <> ''")
+Tool.add_index(Tool.index(Tool.integration, where=WAITS, name="tool_waits"))
 
 
 class BulkChange(Table):
@@ -400,6 +415,7 @@ class Approval(Table):
     agent_waits_until = Moment(
         default=now
     )  # while it holds the line this lies ahead; else when it was last here
+    frozen_at = Moment(null=True)  # paused since: it can't run, and its clock stands still
 
     class Meta:
         indexes = ((("state", "created_at"), False), (("created_at",), False))
@@ -428,6 +444,19 @@ class Approval(Table):
     @classmethod
     def over(cls) -> ModelSelect:
         return cls.select().where(cls.state != "waiting").order_by(cls.created_at.desc(), cls.id.desc())
+
+
+class Pause(Table):
+    """Something stands still until somebody resumes it. `scope`: server, agent, writes or calls (of everything)."""
+
+    key = CharField(unique=True)  # server:<name>, agent:<id>, or everything
+    scope = CharField()
+    integration = ForeignKeyField(Integration, null=True, on_delete="CASCADE")
+    agent = ForeignKeyField(Agent, null=True, on_delete="CASCADE")
+    at = Moment(default=now)
+    by = CharField()
+    by_role = CharField()
+    reason = TextField()
 
 
 class NoticeChannel(Table):
@@ -616,8 +645,8 @@ class Segment(Table):
 MODELS: list[type[Table]] = [
     State, User, Session, Throttle, Integration, Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
-    Agent, AgentIntegration, Word, LogLevel, Standing, Approval, NoticeChannel, Notice, SignInNotice, Worker,
-    Intent, Entry, Tally, Pace, Segment,
+    Agent, AgentIntegration, Word, LogLevel, Standing, Approval, Pause, NoticeChannel, Notice, SignInNotice,
+    Worker, Intent, Entry, Tally, Pace, Segment,
 ]  # fmt: skip
 
 

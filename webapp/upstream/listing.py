@@ -14,7 +14,7 @@ MAX_NAME = 128
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_DESCRIPTION_BYTES = 16 * 1024
-_UNORDERED_KEYWORDS = frozenset({"required", "enum", "type"})
+_UNORDERED_KEYWORDS = frozenset({"required", "enum", "type", "anyOf", "oneOf", "allOf"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def definition_digest(
     output_schema: dict[str, Any] | None = None,
     annotations: dict[str, Any] | None = None,
 ) -> str:
-    """SHA-256 in hex. The order of keys and of lists that mean a set (`required`, `enum`) changes nothing."""
+    """SHA-256 in hex. The order of keys and of lists that mean a set (`required`, `anyOf`) changes nothing."""
     meaning = {
         "name": name,
         "title": title,
@@ -72,6 +72,11 @@ def definition_digest(
         "annotations": annotations or {},
     }
     return hashlib.sha256(canonical(meaning)).hexdigest()
+
+
+def digest_of(raw: dict[str, Any]) -> str:
+    """The same, of a tool as received that was found usable."""
+    return _parse(raw).digest
 
 
 def parse_tools(raw_tools: list[object]) -> tuple[list[ToolDefinition], list[Quarantined]]:

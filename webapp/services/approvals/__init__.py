@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from webapp.services.approvals.asking import Asked, ask, attend, delivered, give_reason
 from webapp.services.approvals.decisions import decide, decide_all, extend, too_late
-from webapp.services.approvals.endings import KEEP_OUTCOME, expire_old, withdraw, withdraw_of
+from webapp.services.approvals.endings import (
+    CHANGED,
+    KEEP_OUTCOME,
+    expire_old,
+    withdraw,
+    withdraw_changed,
+    withdraw_of,
+)
 from webapp.services.approvals.record import (
     DECIDED,
     FINISHED,
@@ -28,8 +35,8 @@ from webapp.services.approvals.runs import (
 )
 
 __all__ = [
-    "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "arguments_of", "ask", "attend",
+    "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "arguments_of", "ask", "attend",
     "claim", "decide", "decide_all", "delivered", "expire_old", "extend", "fail", "finish", "get", "give_reason",
     "is_claimed", "lost", "of_agent", "put_back", "release", "result_of", "startable", "states_of", "too_late",
-    "withdraw", "withdraw_of",
+    "withdraw", "withdraw_changed", "withdraw_of",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.services.accounts import ROLES
-from webapp.services.approvals import excerpts, record, second_person, sight
+from webapp.services.approvals import excerpts, record, runs, second_person, sight
 from webapp.services.approvals.differences import Argument, Difference, difference, last_approved
 from webapp.services.approvals.excerpts import Room
 from webapp.services.approvals.sight import Sight
@@ -129,12 +129,18 @@ def _open(made: Card, reader: User, waiting: Iterable[Approval]) -> Card:
     view = sight.view_of(approval) if decides and made.sight is None else None
     return replace(
         made,
-        hindrance=second_person.hindrance(approval, reader.id),
+        hindrance=_hindrance(approval, reader),
         looks_with=view.read.name if view else "",
         points=view.points if view else frozenset(),
         others=tuple(one for one in waiting if _same_agent(one, approval)),
         earlier=tuple(_earlier(approval)),
     )
+
+
+def _hindrance(approval: Approval, reader: User) -> str:
+    if why := runs.hindrance(approval):
+        return f"It can’t run: {why}"
+    return second_person.hindrance(approval, reader.id)
 
 
 def _same_agent(one: Approval, other: Approval) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from webapp.errors import InvalidInput, Stale
 from webapp.services import audit
 from webapp.services.accounts import needs
-from webapp.services.approvals import record, second_person, standing
+from webapp.services.approvals import record, runs, second_person, standing
 from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -45,6 +45,7 @@ def decide(approval_id: str, decision: str, actor: Actor, note: str = "", *, rea
         approval = record.get(approval_id)
         if decision != "deny":
             second_person.check(approval, actor)
+            _check_can_run(approval)
         changed = (
             Approval.update(state=DECISIONS[decision][0], decided_by=actor.name, decided_at=now(), note=words)
             .where(Approval.id == approval_id, Approval.state == "waiting", Approval.expires_at > now())
@@ -54,6 +55,15 @@ def decide(approval_id: str, decision: str, actor: Actor, note: str = "", *, rea
             raise Stale(too_late(approval), next_step="If the call is still wanted, the agent can ask again.")
         _write_down(approval, decision, actor, words)
     return record.get(approval_id)
+
+
+def _check_can_run(approval: Approval) -> None:
+    """A person hears at once what would only stop the run."""
+    if approval.state == "waiting" and (why := runs.hindrance(approval)):
+        raise Stale(
+            f"This call can't run: {why}",
+            next_step="Deny it. If it is still wanted, the agent can ask again.",
+        )
 
 
 def _write_down(approval: Approval, decision: str, actor: Actor, note: str) -> None:
@@ -83,7 +93,7 @@ def too_late(approval: Approval) -> str:
         return f"Already {verb} by {approval.decided_by}."
     return {
         "expired": "This approval expired.",
-        "withdrawn": "Its server was disconnected, or its agent's key revoked.",
+        "withdrawn": f"This call was withdrawn: {approval.note or 'nobody waits for it any more'}.",
     }.get(approval.state, "This call was decided already.")
 
 

@@ -13,6 +13,7 @@ from webapp.store.models import Agent, Approval, Tool
 
 # How long an outcome is kept for an agent that never came back for it.
 KEEP_OUTCOME = timedelta(hours=24)
+CHANGED = "the definition of its tool changed while it waited"
 
 
 def expire_old() -> int:
@@ -63,10 +64,16 @@ def withdraw_of(agent: Agent) -> int:
     return _withdraw(Approval.agent == agent.id, "the agent's key was revoked")
 
 
+def withdraw_changed(tool_ids: Iterable[int]) -> int:
+    """The tools are not what they were when these calls were asked for. In the caller's transaction."""
+    return _withdraw(Approval.tool.in_(list(tool_ids)), CHANGED)
+
+
 def _withdraw(which: Any, why: str) -> int:
+    """`why` is for the card, the log and the agent, as a part of a sentence."""
     waiting = list(Approval.select().where(which, Approval.state.in_(("waiting", "approved"))))
     ids = [approval.id for approval in waiting]
-    changes = {"state": "withdrawn", "open_key": None, "finished_at": now()}
+    changes = {"state": "withdrawn", "note": why, "open_key": None, "finished_at": now()}
     Approval.update(**changes).where(Approval.id.in_(ids)).execute()
     for approval in waiting:
         record.write_down(approval, "refused", {"why": why})

@@ -37,7 +37,7 @@ def claim(approval_id: str, worker: str) -> Approval | None:
     if not taken:
         return None
     approval = record.get(approval_id)
-    why = _may_not_run(approval)
+    why = hindrance(approval)
     if not why and now() - approval.decided_at > START_WITHIN:
         why = "Gatehouse was down when it was approved."
     if why:
@@ -89,7 +89,8 @@ def put_back(worker: str) -> None:
     ).execute()
 
 
-def _may_not_run(approval: Approval) -> str:
+def hindrance(approval: Approval) -> str:
+    """Why it can't run as things are, as a part of a sentence; empty when it can."""
     tool, agent = approval.tool, approval.agent
     if tool is None or tool.missing_since:
         return "the tool is gone."
