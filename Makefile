@@ -26,8 +26,9 @@ run: .venv/runtime
 	while kill -0 $$practice 2>/dev/null && kill -0 $$web 2>/dev/null; do sleep 1 & wait $$!; done; \
 	exit 1
 
+# The tests of a file share houses and servers, so a file stays in one process.
 test: .venv/dev .venv/chromium
-	$(BIN)/python -m pytest --ignore=tests/conformance
+	$(BIN)/python -m pytest --ignore=tests/conformance --numprocesses=3 --dist=loadfile
 
 conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
 	$(BIN)/python -m pytest tests/conformance

@@ -12,7 +12,7 @@ from flask import Flask
 
 from tests.routes.logbook import call, write
 from tests.routes.visitors import Visitor, text_of
-from webapp.services import audit, retention
+from webapp.services import audit, retention, segments
 from webapp.services.retention import Retention
 from webapp.store.fields import now
 from webapp.store.models import Entry, Segment
@@ -68,7 +68,8 @@ def test_a_removed_entry_says_why_it_is_not_there(app: Flask, admin: Visitor, te
     retention.change(Retention(90), audit.COMMAND)
     later = now() + timedelta(days=91)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retention, "now", lambda: later)
+        for module in (retention, segments):
+            patch.setattr(module, "now", lambda: later)
         write(call(at=later))
         settle()
     assert "This entry was removed from the log." in admin.get(f"/activity/{last}", status=404)
