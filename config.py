@@ -47,6 +47,10 @@ class Config:
     max_request: int = 4 * 1024 * 1024
     # Largest answer of a server we take, in bytes.
     max_result: int = 25 * 1024 * 1024
+    # Calls one server may have under way in each worker; more wait for their turn. Small servers fall over sooner.
+    calls_per_server: int = 100
+    # Seconds a call waits for its turn before the agent is told that the server is busy.
+    place_seconds: float = 10.0
     # Minutes between two scheduled syncs of one server.
     sync_minutes: int = 60
     # Where the practice server listens; it is offered while nothing is connected. Empty: not offered.
@@ -113,6 +117,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         call_seconds=float(env.get("CALL_SECONDS", Config.call_seconds)),
         max_request=int(env.get("MAX_REQUEST", Config.max_request)),
         max_result=int(env.get("MAX_RESULT", Config.max_result)),
+        calls_per_server=int(env.get("CALLS_PER_SERVER", Config.calls_per_server)),
+        place_seconds=float(env.get("PLACE_SECONDS", Config.place_seconds)),
         sync_minutes=int(env.get("SYNC_MINUTES", Config.sync_minutes)),
         practice_url=env.get("PRACTICE_URL", "").rstrip("/"),
         login_tries=int(env.get("LOGIN_TRIES", Config.login_tries)),

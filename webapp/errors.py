@@ -103,13 +103,15 @@ class EgressDenied(UpstreamError):
 
 
 class Unreachable(UpstreamError):
-    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `busy` (429 and 5xx)."""
+    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `busy` (429 and 5xx), and
+    `open` where we leave it alone for a while (gateway/circuit)."""
 
     trouble = "can't be reached right now."
     agent_kind = "unreachable"
     TROUBLES = {
         "read_timeout": ("timeout", "gave no answer in time."),
         "busy": ("server_busy", "takes no more calls at the moment."),
+        "open": ("unreachable", "failed its last calls, so none are sent to it until it answers again."),
     }
 
     def __init__(

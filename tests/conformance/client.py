@@ -163,10 +163,8 @@ def arguments_for(definition: dict[str, Any]) -> dict[str, Any]:
 
 async def call(tool: Tool, arguments: dict[str, Any]) -> None:
     """Through the gateway's own lines; rounds of questions as an agent that has answers goes through them."""
-    lines, known = (
-        Lines(lambda _: None, max_result=2**20, call_seconds=20),
-        load().by_name[tool.catalogue_name],
-    )
+    lines = Lines(Config(call_seconds=20), lambda _: None, lambda *_: None)
+    known = load().by_name[tool.catalogue_name]
     try:
         result = await lines.call(known, arguments, capabilities={"elicitation": {}})
         while result.get("resultType") == "input_required":

@@ -27,6 +27,13 @@ def broken(house: House) -> Iterator[Farm]:
         yield servers
 
 
+@pytest.fixture(autouse=True)
+def calm(house: House, broken: Farm, key: str) -> None:
+    """A good answer between the bad ones: a server that only fails would be left alone."""
+    broken.put(serving(answering({"content": []})))
+    assert house.call(key, "broken__get_thing")["result"] == {"content": []}
+
+
 def serving(calls: Animal) -> Animal:
     tools = (tool("get_thing"), tool("get_number", outputSchema=OUTPUT), tool("create_thing"))
     return legacy(tools, tools_call=calls)

@@ -200,6 +200,28 @@ def test_a_name_server_that_hangs_is_given_up_in_time() -> None:
     assert "slow.example" in str(caught.value)
 
 
+def test_a_name_that_hangs_keeps_no_other_name_waiting() -> None:
+    """However many ask for it."""
+    release, asked = threading.Event(), []
+
+    def resolver(host: str, port: int) -> list[str]:
+        asked.append(host)
+        if host == "slow.example":
+            release.wait(20)
+        return [PUBLIC]
+
+    async def go() -> list[str]:
+        egress = Egress(resolver=resolver)
+        many = [asyncio.create_task(egress.addresses("slow.example", 443, timeout=20)) for _ in range(100)]
+        quick = await egress.addresses("quick.example", 443)
+        release.set()
+        assert await asyncio.gather(*many) == [[PUBLIC]] * 100
+        return quick
+
+    assert asyncio.run(go()) == [PUBLIC]
+    assert asked.count("slow.example") == 1
+
+
 @pytest.mark.parametrize("answers", [[], ["not an address"]])
 def test_an_answer_without_addresses_is_a_name_problem(answers: list[str]) -> None:
     error = refusal(Egress(resolver=always(*answers)), "https://empty.example/")

@@ -8,7 +8,7 @@ import functools
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -25,7 +25,7 @@ from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput, to_the_end
 from webapp.gateway.stream import CALLED_OFF
 from webapp.gateway.voice import Voice
 from webapp.gateway.waiting import WaitingRoom
-from webapp.services import approvals, audit, grants, integrations, intents, summaries
+from webapp.services import approvals, audit, grants, health, integrations, intents, summaries
 from webapp.services.agent_errors import about, failure
 from webapp.services.audit import Actor, Row
 from webapp.services.redaction import keep
@@ -127,7 +127,7 @@ class Calls:
         self.catalogues = catalogues
         self.writer = writer
         self.worker = worker
-        self.lines = Lines(heard, max_result=config.max_result, call_seconds=config.call_seconds)
+        self.lines = Lines(config, heard, self._note_reach)
         self.room = WaitingRoom(self._run_approved)
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -225,9 +225,7 @@ class Calls:
     def _write_again(self, done: asyncio.Future[None], row: Row) -> None:
         """Nobody waits for the row any more; it must be there all the same."""
         if not done.cancelled() and done.exception():
-            task = asyncio.create_task(self._until_written(lambda: audit.append([row])))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            self._in_background(self._until_written(lambda: audit.append([row])))
 
     async def _announce(self, call: Call) -> None:
         """Raises NotWritten, or Stale where the call is no longer this worker's; it must not leave then."""
@@ -320,9 +318,7 @@ class Calls:
         """Claim it and run it, in the background: an agent that hangs up does not stop what a person approved."""
         claimed = await self._write(lambda: self._claim(approval_id))
         if claimed:
-            task = asyncio.create_task(self._run_claimed(claimed))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            self._in_background(self._run_claimed(claimed))
 
     def _claim(self, approval_id: str) -> Approval | None:
         intents.beat(self.worker)  # whoever claims is among the living, so that what it leaves is found
@@ -356,6 +352,12 @@ class Calls:
             raise Refused("the tool was disabled or changed meanwhile.")
         return Call(caller, tool, arguments, approval=approval.id)
 
+    def _note_reach(self, integration_id: int, why: str) -> None:
+        def write() -> None:
+            health.lost(integration_id, why) if why else health.regained(integration_id)
+
+        self._in_background(self._until_written(write))
+
     # --- the store, from the event loop
 
     async def _write(self, job: Callable[[], T]) -> T:
@@ -364,10 +366,14 @@ class Calls:
 
     async def _surely(self, job: Callable[[], T]) -> T:
         """For what has happened and must be on record: tried until the store takes it, whoever goes away."""
-        task = asyncio.create_task(self._until_written(job))
+        return await asyncio.shield(self._in_background(self._until_written(job)))
+
+    def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Goes on whoever goes away; a worker that stops waits for it."""
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def _until_written(self, job: Callable[[], T]) -> T:
         while True:

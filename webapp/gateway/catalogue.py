@@ -30,6 +30,7 @@ class Source:
     protocol: str = ""  # the version that its server speaks
     logs: bool = False  # the server says what it does, where asked to
     seconds: float | None = None  # how long a call may take, where it is not what all others may
+    state: str = "connected"
 
     @property
     def handshake(self) -> bool:
@@ -157,7 +158,7 @@ def _sources() -> Iterable[Source]:
         seconds = row.settings.get("call_seconds")
         changed = f"{row.url} {row.protocol} {row.allowances} {row.changed} {seconds}"
         logs = bool(row.server.get("logs"))
-        yield Source(row.id, row.kind, row.name, changed, row.title, row.protocol, logs, seconds)
+        yield Source(row.id, row.kind, row.name, changed, row.title, row.protocol, logs, seconds, row.state)
 
 
 def _tools(sources: dict[int, Source]) -> Iterable[CatalogueTool]:

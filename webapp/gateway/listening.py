@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from webapp.errors import Refused
+from webapp.gateway.errands import errand
 from webapp.services import connections, intents
 from webapp.services.egress import egress_for
 from webapp.store.models import Connection, Integration, database
@@ -56,7 +57,7 @@ class _Ear:
     async def _once(self) -> bool:
         """One stream to its end; False where the server has none."""
         try:
-            client, wire = await asyncio.to_thread(self._open)
+            client, wire = await errand(self._open)
             try:
                 return await self._hear_out(client)
             finally:

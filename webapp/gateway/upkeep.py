@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from webapp.errors import Refused
+from webapp.gateway.errands import errand
 from webapp.services import approvals, intents, notices, retention, sync, tallying, tokens
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
@@ -48,7 +49,7 @@ class Upkeep:
             await asyncio.sleep(LOOK_SECONDS)
             for job in (_renew_due, _sync_due):
                 try:
-                    await asyncio.to_thread(job)
+                    await errand(job)
                 except Exception:  # upkeep goes on: what is due is looked for again
                     log.exception("scheduled work failed")
 
@@ -57,7 +58,7 @@ class Upkeep:
         while True:
             await asyncio.sleep(NOTICE_SECONDS)
             try:
-                await asyncio.to_thread(_tell_people)
+                await errand(_tell_people)
             except Exception:  # upkeep goes on: what is not told is looked for again
                 log.exception("could not send notices")
 

@@ -64,6 +64,20 @@ def mark(integration: Integration, state: str, reason: str = "") -> None:
             audit.record("integration.state", SYSTEM, integration=row.name, details=details)
 
 
+def lost(integration_id: int, why: str) -> None:
+    """Calls to it fail one after the other. Who has to sign in again or to resume it is told that first."""
+    row = Integration.get_or_none(Integration.id == integration_id)
+    if row is not None and row.state in ("connected", "needs_review", "unreachable"):
+        mark(row, "unreachable", f"Its last calls failed, so agents are told so at once. {why}")
+
+
+def regained(integration_id: int) -> None:
+    """It answers again."""
+    row = Integration.get_or_none(Integration.id == integration_id)
+    if row is not None and row.state == "unreachable":
+        mark(row, "connected")
+
+
 def settled(integration: Integration, state: str = "connected") -> str:
     """Connected becomes *needs review* while tools wait for somebody to look at them."""
     return "needs_review" if state == "connected" and unreviewed(integration) else state

@@ -31,7 +31,15 @@ AHEAD = 256 * 1024
 class Wire:
     """Stands in for `httpx2.AsyncClient` where an Exchange asks, for one URL."""
 
-    def __init__(self, egress: Egress, url: str, *, max_bytes: int, total_seconds: float) -> None:
+    def __init__(
+        self,
+        egress: Egress,
+        url: str,
+        *,
+        max_bytes: int,
+        total_seconds: float,
+        most_connections: int = MOST_CONNECTIONS,
+    ) -> None:
         egress.check_url(url)
         self._egress = egress
         self._url = httpx2.URL(url)
@@ -39,7 +47,7 @@ class Wire:
         self.most_bytes = max_bytes
         self._seconds = total_seconds
         self._idle: deque[_Connection] = deque()
-        self._places = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._places = asyncio.Semaphore(most_connections)
         self._heads: dict[tuple[Any, ...], bytes] = {}
         self._line = f"{self._url.raw_path.decode('ascii')} HTTP/1.1\r\nhost: {_netloc(self._url)}\r\n"
 
@@ -73,6 +81,10 @@ class Wire:
             connection.close()
             return
         self._idle.append(connection)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Those that were not used for long are at the front."""
         while self._idle and not self._idle[0].usable:
             self._idle.popleft().close()
 
