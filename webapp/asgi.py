@@ -10,6 +10,7 @@ from a2wsgi import WSGIMiddleware
 
 from config import Config, from_environment
 from webapp import create_app
+from webapp.compression import Compressed
 from webapp.gateway.worker import Gateway
 
 PAGE_THREADS = 16
@@ -28,7 +29,7 @@ def program(config: Config | None = None) -> Program:
 class Program:
     def __init__(self, config: Config) -> None:
         self.app = create_app(config)
-        self.pages: Any = WSGIMiddleware(self.app, workers=PAGE_THREADS)  # type: ignore[arg-type]
+        self.pages = Compressed(WSGIMiddleware(self.app, workers=PAGE_THREADS))  # type: ignore[arg-type]
         self.gateway = Gateway(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

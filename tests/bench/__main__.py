@@ -17,6 +17,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.bench.measure import BACK, FRONT, Run, load, megabytes, pin, program
+from tests.bench.pages import pages
 from tests.house import House
 from tests.serving import gatehouse
 
@@ -139,13 +140,22 @@ SUBJECTS: dict[str, Callable[[Place], Any]] = {"calls": calls, "slow": slow_tool
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], help="all of them by default")
+    parser.add_argument(
+        "subjects", nargs="*", choices=[*SUBJECTS, "pages", []], help="all of them by default"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
     wish = parser.parse_args()
-    with place(wish.rounds, wish.seconds) as here:
+    if names := [name for name in SUBJECTS if name in wish.subjects or not wish.subjects]:
+        gateway(names, wish.rounds, wish.seconds)
+    if "pages" in wish.subjects or not wish.subjects:
+        pages(wish.seconds)
+
+
+def gateway(subjects: list[str], rounds: int, seconds: float) -> None:
+    with place(rounds, seconds) as here:
         print(f"idle: {median(map(megabytes, here.workers)):.0f} MB a worker (proportional set size)")
-        for name in wish.subjects or SUBJECTS:
+        for name in subjects:
             SUBJECTS[name](here)
         print(f"\nafterwards: {median(map(megabytes, here.workers)):.0f} MB a worker")
 

@@ -1,6 +1,7 @@
 """Agents in a closed loop: each has one kept-alive connection, asks, checks the answer, asks again.
 
 `python -m tests.bench.load URL --agents 16 --seconds 4 --tool NAME [--key KEY] [--method tools/list]` prints JSON.
+With `--rate 200` they ask so often a second in all, and no oftener.
 """
 
 from __future__ import annotations
@@ -42,7 +43,15 @@ class Agent(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
-        self._ask()
+        self._due = time.monotonic() + self._wish.gap * self._number / self._wish.agents
+        self._next()
+
+    def _next(self) -> None:
+        """At once, or when its turn has come; it does not hurry to make up for a slow answer."""
+        self._due = max(time.monotonic(), self._due + self._wish.gap)
+        asyncio.get_running_loop().call_later(
+            self._due - time.monotonic() if self._wish.gap else 0, self._ask
+        )
 
     def _ask(self) -> None:
         self._count += 1
@@ -70,7 +79,7 @@ class Agent(asyncio.Protocol):
         if wanted.encode() not in self._body.replace(b'": ', b'":'):
             self._tally.wrong.append(self._body[:300].decode("utf-8", "replace"))
         if now < self._until and len(self._tally.wrong) < 10:
-            asyncio.get_running_loop().call_soon(self._ask)
+            self._next()
         elif not self.done.done():
             self.done.set_result(None)
 
@@ -110,7 +119,10 @@ def main() -> None:
     parser.add_argument("--key", default="")
     parser.add_argument("--method", default="tools/call")
     parser.add_argument("--session", default="")
-    print(json.dumps(uvloop.run(load(parser.parse_args()))))
+    parser.add_argument("--rate", type=float, default=0)
+    wish = parser.parse_args()
+    wish.gap = wish.agents / wish.rate if wish.rate else 0  # seconds between two calls of one agent
+    print(json.dumps(uvloop.run(load(wish))))
 
 
 if __name__ == "__main__":

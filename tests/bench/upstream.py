@@ -1,6 +1,7 @@
 """A light MCP server to measure against: canned JSON, both protocol eras, any number of tools, any delay.
 
-`python -m tests.bench.upstream`; it prints its port. `/t/<tools>/mcp` has that many tools, `?ms=50` makes it slow.
+`python -m tests.bench.upstream`; it prints its port. `/t/<tools>/mcp` has that many tools, `?ms=50` makes it slow;
+`/v/<tools>/mcp` has various ones, reads and writes with the texts and schemas that people have to look through.
 """
 
 from __future__ import annotations
@@ -32,27 +33,73 @@ def definitions(count: int) -> list[dict[str, Any]]:
     ]
 
 
+VERBS = ("get", "list", "search", "create", "update", "delete", "send", "assign", "merge", "sync")
+NOUNS = (
+    "ticket", "device", "client", "contract", "invoice", "backup", "user", "group", "licence", "alert",
+    "printer", "mailbox", "site", "note", "asset", "schedule", "report", "policy", "agent", "domain",
+)  # fmt: skip
+
+
+def various(count: int) -> list[dict[str, Any]]:
+    """As the servers of vendors have them: 200 characters of text, a schema with a dozen arguments."""
+    return [_various(number) for number in range(count)]
+
+
+def _various(number: int) -> dict[str, Any]:
+    verb, noun = VERBS[number % len(VERBS)], NOUNS[number // len(VERBS) % len(NOUNS)]
+    words = f"{verb.title()}s a {noun} of the service desk. Use the id that the list of {noun}s returned. "
+    about = words + "Fields that are left out stay as they are; what is sent is written down by the server."
+    arguments = {
+        f"{noun}_{field}": {
+            "type": "string",
+            "description": f"The {field} of the {noun}, at most 200 characters.",
+        }
+        for field in (
+            "id",
+            "name",
+            "status",
+            "owner",
+            "queue",
+            "due",
+            "note",
+            "tag",
+            "site",
+            "kind",
+            "from",
+            "to",
+        )
+    }
+    schema = {"type": "object", "properties": arguments, "required": [f"{noun}_id"]}
+    return {"name": f"{verb}_{noun}_{number}", "description": about, "inputSchema": schema}
+
+
 class Requests:
     """How many came, by method; shared by all connections."""
 
     def __init__(self) -> None:
         self.seen: dict[str, int] = {}
-        self._lists: dict[int, list[dict[str, Any]]] = {}
+        self._lists: dict[str, list[dict[str, Any]]] = {}
 
-    def result(self, message: dict[str, Any], count: int) -> dict[str, Any] | None:
+    def result(self, message: dict[str, Any], path: str) -> dict[str, Any] | None:
         method = message["method"]
         self.seen[method] = self.seen.get(method, 0) + 1
         if method == "tools/call":
             text = message["params"]["arguments"].get("text", "")
             return {"content": [{"type": "text", "text": text}], "isError": False}
         if method == "tools/list":
-            return {"tools": self._lists.setdefault(count, definitions(count))}
+            return {"tools": self._tools(path)}
         if method == "server/discover":
             return {"supportedVersions": VERSIONS, "capabilities": {"tools": {}}, "serverInfo": SERVER}
         if method == "initialize":
             version = message["params"]["protocolVersion"]
             return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": SERVER}
         return None
+
+    def _tools(self, path: str) -> list[dict[str, Any]]:
+        if path not in self._lists:
+            _, kind, count, *_ = path.split("/")
+            self._lists[path] = {"t": definitions, "v": various}[kind](int(count))
+        return self._lists[path]
 
 
 class Connection(asyncio.Protocol):
@@ -85,7 +132,7 @@ class Connection(asyncio.Protocol):
         message = json.loads(self._body)
         if "id" not in message:
             return self._send(202, None)
-        result = self._requests.result(message, int(url.path.split("/")[2]))
+        result = self._requests.result(message, url.path)
         said: dict[str, Any] = {"result": result} if result else {"error": {"code": -32601, "message": "no"}}
         answer = {"jsonrpc": "2.0", "id": message["id"]} | said
         if ms := float(parse_qs(url.query).get("ms", ["0"])[0]) * (message["method"] == "tools/call"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.services.visible import has_hidden, reveal
+from webapp.services.visible import has_hidden, is_hidden, reveal
 
 HIDDEN = {
     "null": 0x00,
@@ -53,6 +53,11 @@ def test_what_can_be_seen_stays_one_piece(text: str) -> None:
     assert [piece for piece, mark in reveal(text) if mark] == []
     assert "".join(piece for piece, _ in reveal(text)) == text
     assert not has_hidden(text)
+
+
+def test_a_text_and_its_characters_are_judged_alike() -> None:
+    everything = map(chr, range(0x110000))
+    assert [one for one in everything if is_hidden(one) != has_hidden(one)] == []
 
 
 def test_text_that_looks_like_a_mark_is_no_mark() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Any
@@ -11,8 +12,10 @@ INVISIBLE_MARKS = {
     0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0,
     *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0),
 }  # fmt: skip
+# All that `str.isprintable` says no to, which can so be asked of a whole text at once.
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 WANTED = {"\n", "\t"}
+_MARK = re.compile(f"[{''.join(map(chr, sorted(INVISIBLE_MARKS)))}]")
 
 
 @lru_cache(4096)
@@ -24,14 +27,14 @@ def is_hidden(character: str) -> bool:
 
 
 def has_hidden(text: str) -> bool:
-    return any(is_hidden(character) for character in text)
+    plain = text.replace("\n", "").replace("\t", "")
+    return not plain.isprintable() or _MARK.search(plain) is not None
 
 
 def hidden_within(value: Any) -> bool:
     """Anywhere in a JSON value, in its keys too: a model reads the schema as well as the description."""
     if isinstance(value, str):
-        plain = value.replace("\n", "").replace("\t", "")
-        return not (plain.isascii() and plain.isprintable()) and has_hidden(value)
+        return has_hidden(value)
     if isinstance(value, dict):
         return any(hidden_within(part) for pair in value.items() for part in pair)
     return isinstance(value, list) and any(map(hidden_within, value))
@@ -40,7 +43,7 @@ def hidden_within(value: Any) -> bool:
 def reveal(text: object) -> list[tuple[str, bool]]:
     """The text in pieces; True marks the name of a hidden character, e.g. ("⟨U+202E⟩", True)."""
     text = str(text)
-    if text.isascii() and text.isprintable():
+    if not has_hidden(text):
         return [(text, False)]
     pieces: list[tuple[str, bool]] = []
     plain: list[str] = []
