@@ -52,25 +52,29 @@ document.addEventListener("htmx:after:swap", () => {
   count();
 });
 
-// A policy that could not be saved: the radio goes back to what is stored, and the row says why.
-const notSaved = (form, words, link) => {
-  form.reset();
+// A form whose wish came to nothing says so itself, in its own words (data-failed, data-lost): whoever clicked in the
+// middle of a long page sees no message at its top. A policy's radio goes back to what is stored.
+const failed = (form, words, link, start = form.dataset.failed) => {
+  if (form.matches(".one-policy")) form.reset();
   form.querySelector(".not-saved")?.remove();
   const said = document.createElement("p");
   said.className = "not-saved error";
   said.setAttribute("role", "alert");
-  said.append(`Not saved. ${words} `, link ?? "");
+  said.append(`${start} ${words} `, link ?? "");
   form.append(said);
 };
 
-const signIn = () => {
+// In a tab of its own where something was typed: the page, and what is in it, can then be sent again.
+const signIn = (form) => {
   const link = document.createElement("a");
   link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
-  link.textContent = "Sign in again";
+  const typed = form?.querySelector("textarea, input:not([type=hidden], [type=radio], [type=checkbox])");
+  link.textContent = typed ? "Sign in again in another tab, then come back" : "Sign in again";
+  link.target = typed ? "_blank" : "";
   return link;
 };
 
-const formOf = (event) => event.detail.ctx?.sourceElement?.closest?.("form.one-policy");
+const formOf = (event) => event.detail.ctx?.sourceElement?.closest?.("form[data-failed]");
 
 // Whoever is signed out in the middle of something stays on the page, with what was typed, and is told.
 const signedOut = () => {
@@ -82,29 +86,35 @@ const signedOut = () => {
 };
 
 document.addEventListener("htmx:before:request", (event) => formOf(event)?.querySelector(".not-saved")?.remove());
-document.addEventListener("htmx:before:response", (event) => {
-  if (!event.detail.ctx.hx.redirect?.startsWith("/login")) {
-    document.getElementById("signed-out")?.remove();
-    return;
-  }
-  event.preventDefault();
+document.addEventListener("htmx:after:request", (event) => {
+  const { hx, response, text } = event.detail.ctx;
   const form = formOf(event);
-  if (form) notSaved(form, "You are signed out.", signIn());
-  else signedOut();
+  const out = hx.redirect?.startsWith("/login");
+  if (!out) document.getElementById("signed-out")?.remove();
+  if (out) {
+    event.preventDefault();
+    if (form) failed(form, "You are signed out.", signIn(form));
+    else signedOut();
+  } else if (form && (response.status >= 500 || (response.status >= 400 && hx.retarget))) {
+    event.preventDefault();
+    // The answer may be ours or that of a proxy on the way.
+    const ours = new DOMParser().parseFromString(text ?? "", "text/html").getElementById("error-notice");
+    const words = ours?.textContent.trim() ?? `There was an error (${response.status}). Try again.`;
+    failed(form, words, null, response.status >= 500 ? form.dataset.lost : form.dataset.failed);
+  }
 });
 document.addEventListener("htmx:error", (event) => {
   const form = formOf(event);
-  if (form) notSaved(form, "Gatehouse can’t be reached. Try again when you are connected.");
+  if (form) failed(form, "Gatehouse can’t be reached. Try again when you are connected.", null, form.dataset.lost);
 });
-document.addEventListener("htmx:finally:request", (event) => {
+// A saved policy is said to those who don't see its row change.
+document.addEventListener("htmx:after:swap", (event) => {
   const form = formOf(event);
-  const status = event.detail.ctx?.response?.status ?? 0;
-  if (!form || status < 400) return;
-  form.reset();
-  if (form.querySelector(".not-saved")) return;
-  // The answer may be ours or that of a proxy on the way.
-  const ours = new DOMParser().parseFromString(event.detail.ctx.text ?? "", "text/html").getElementById("error-notice");
-  notSaved(form, ours?.textContent.trim() ?? `There was an error (${status}). Try again.`);
+  const said = document.getElementById("saved");
+  if (said && form?.matches(".one-policy") && !form.querySelector(".not-saved")) {
+    const policy = form.querySelector(":checked").parentElement.textContent.trim();
+    said.textContent = `Saved. ${form.querySelector("legend").textContent}: ${policy}.`;
+  }
 });
 
 // Choosing rows for one change of many.

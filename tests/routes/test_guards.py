@@ -357,6 +357,28 @@ def test_a_browser_that_keeps_no_cookies_is_told_instead_of_sent_in_circles(
     assert "Your browser kept no cookies of Gatehouse." in reply.text and words in reply.text
 
 
+@pytest.mark.parametrize("htmx", [True, False])
+@pytest.mark.parametrize(
+    ("referrer", "after"),
+    [
+        ("http://localhost/tools?q=a%26b", "/login?next=/tools?q%3Da%2526b"),
+        ("http://localhost/", "/login"),
+        ("https://evil.test/tools", "/login"),
+        ("http://localhost//evil.test/", "/login"),
+        ("http://[::1/", "/login"),
+        ("", "/login"),
+    ],
+)
+def test_a_form_of_an_ended_session_leads_back_to_its_page(
+    client: FlaskClient, referrer: str, after: str, htmx: bool
+) -> None:
+    token = token_in(client.get("/login").text)
+    headers = {"Referer": referrer, "Origin": "http://localhost"} | ({"HX-Request": "true"} if htmx else {})
+    reply = client.post("/tools/1/policy", data={"csrf_token": token, "policy": "auto"}, headers=headers)
+    assert reply.status_code == (204 if htmx else 303)
+    assert reply.headers["HX-Redirect" if htmx else "Location"] == after
+
+
 def test_a_view_that_says_nothing_is_closed_to_all(config: object, furnished: Path, tmp_path: Path) -> None:
     databases.copy(furnished, tmp_path / "data")
     app = create_app(from_environment({"GATEHOUSE_DATA": str(tmp_path / "data")}))

@@ -6,6 +6,7 @@ import gzip
 import re
 from datetime import timedelta
 from html import unescape
+from urllib.parse import urljoin
 
 import pytest
 
@@ -232,11 +233,31 @@ def test_one_tool_shows_its_definition_and_its_history(admin: Visitor, connect: 
     admin.get("/tools/mcp:desk:nothing", status=404)
 
 
-def test_a_tool_with_an_odd_name_has_a_page(admin: Visitor, connect: Connect) -> None:
-    connect("desk", tool("files/read all?#1", "Read"))
-    html = admin.get(f"{SETTINGS}/desk")
-    link = html.split('<a href="/tools/mcp:')[1].split('"')[0]
-    assert "files/read all?#1" in text_of(admin.get(f"/tools/mcp:{link}"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "files/read all?#1",
+        "../../x",
+        "..",
+        "a//b",
+        "/",
+        "get_ticket/try",
+        "100%2F",
+        "%25",
+        "\\..\\x",
+        "é 日本",
+        "a;b=c",
+    ],
+)
+def test_a_tool_with_an_odd_name_has_a_page(admin: Visitor, connect: Connect, name: str) -> None:
+    """As a browser asks for it, which resolves dots and turns backslashes."""
+    connect("desk", READ, tool(name, "Read"))
+    html = admin.get(f"{SETTINGS}/desk?q=Read")
+    link = unescape(html.split('<a href="/tools/mcp:desk')[1].split('"')[0])
+    path = urljoin(f"http://localhost{SETTINGS}/desk", "/tools/mcp:desk" + link.replace("\\", "/"))
+    page = text_of(admin.get(path))
+    assert f"mcp:desk:{name}" in page and "Input schema" in page
+    assert f"Try mcp:desk:{name}" in text_of(admin.get(path + "/try"))
 
 
 # --- policies

@@ -75,6 +75,24 @@ def test_the_days_are_those_of_the_log(store: None, zone: str, counted: str) -> 
         assert +day.outcomes == expected.get(day.date.isoformat(), Counter()), day.date
 
 
+@pytest.mark.parametrize("counted", ["all", "some", "none"])
+def test_how_often_a_tool_ran_is_what_the_log_says(store: None, counted: str) -> None:
+    write()
+    if counted != "none":
+        count_all()
+    if counted == "some":
+        write(seed=5)
+    first_day = (now() - timedelta(days=6)).date()
+    expected = Counter(
+        str(entry.tool)
+        for entry in Entry.select().where(Entry.kind == "call", Entry.duration_ms.is_null(False))
+        if entry.outcome in tallying.RAN and entry.at.date() >= first_day
+    )
+    tools = [f"mcp:desk:tool{number}" for number in range(6)]
+    assert expected and figures.runs(tools) == expected
+    assert figures.runs(tools[:1]) == Counter({tools[0]: expected[tools[0]]})
+
+
 def test_calls_and_errors_are_the_groups_of_the_log(store: None) -> None:
     with writing():
         audit.append(

@@ -60,6 +60,21 @@ def test_a_text_and_its_characters_are_judged_alike() -> None:
     assert [one for one in everything if is_hidden(one) != has_hidden(one)] == []
 
 
+def spelt(mark: str) -> str:
+    code, _, times = mark.strip("⟨⟩").removeprefix("U+").partition(" × ")
+    return chr(int(code, 16)) * int(times.replace(",", "") or 1)
+
+
+def test_a_run_is_one_mark() -> None:
+    assert reveal("a" + "\u200b" * 4000 + "\u200c\u200bz") == [
+        ("a", False),
+        ("⟨U+200B × 4,000⟩", True),
+        ("⟨U+200C⟩", True),
+        ("⟨U+200B⟩", True),
+        ("z", False),
+    ]
+
+
 def test_text_that_looks_like_a_mark_is_no_mark() -> None:
     assert reveal("⟨U+202E⟩") == [("⟨U+202E⟩", False)]
 
@@ -67,6 +82,6 @@ def test_text_that_looks_like_a_mark_is_no_mark() -> None:
 @given(st.text(st.characters(), max_size=60))
 def test_nothing_is_lost_and_nothing_hidden_is_left(text: str) -> None:
     pieces = reveal(text)
-    assert "".join(chr(int(piece[3:-1], 16)) if mark else piece for piece, mark in pieces) == text
+    assert "".join(spelt(piece) if mark else piece for piece, mark in pieces) == text
     shown = "".join(piece for piece, mark in pieces if not mark)
     assert all(c in "\n\t " or unicodedata.category(c)[0] not in "CZ" for c in shown)

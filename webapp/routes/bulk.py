@@ -12,7 +12,8 @@ from werkzeug.datastructures import MultiDict
 from webapp.errors import InvalidInput, Stale
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import page
-from webapp.routes.tools import people, wanted
+from webapp.routes.rows import people
+from webapp.routes.tools import wanted
 from webapp.services import bulk, plans, wishes
 from webapp.services.bulk import Selection
 from webapp.services.wishes import Wish

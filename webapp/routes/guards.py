@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from config import Config
 from webapp.errors import Forbidden, Refused
-from webapp.routes.replies import is_htmx, leave_for, local
+from webapp.routes.replies import came_from, is_htmx, leave_for
 from webapp.services import accounts
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
@@ -161,10 +161,7 @@ def _page_asked_for() -> str | None:
     """What was to be opened, or the page of ours that a form or a fragment belongs to."""
     if request.method == "GET" and not is_htmx():
         return request.full_path.rstrip("?")
-    came_from = request.headers.get("HX-Current-URL") or request.referrer or ""
-    if _host_of(came_from) != request.host.lower():
-        return None
-    return local(urlsplit(came_from)._replace(scheme="", netloc="", fragment="").geturl()) or None
+    return came_from() or None
 
 
 # --- the cookie

@@ -12,7 +12,8 @@ from webapp.errors import InvalidInput, UpstreamError
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.oauth import came_by
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
-from webapp.routes.tools import row, wanted
+from webapp.routes.rows import rows
+from webapp.routes.tools import wanted
 from webapp.services import (
     checks,
     connections,
@@ -227,7 +228,7 @@ def _shown(integration: Integration) -> dict[str, Any]:
         "ceilings": policies.CEILING_WORDS,
         "set_aside": tools.set_aside(integration),
         "found": found,
-        "rows": [row(tool) for tool in found.tools],
+        "rows": rows(found.tools),
         "builtin": builtin,
         "secrets_kept": sorted(connections.builtin_secrets(integration)) if builtin else [],
         "here": "integrations.show",

@@ -20,6 +20,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def init_app(app: Flask) -> None:
     app.context_processor(context)
     app.add_template_filter(visible.reveal, "reveal")
+    app.add_template_filter(visible.told, "told")
     app.add_template_filter(looks.sentence, "sentence")
     app.add_template_filter(browsers.named, "browser")
     app.add_template_filter(times.relative, "relative")

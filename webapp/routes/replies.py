@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from htmx_flask import make_response as htmx_response
@@ -25,6 +27,17 @@ def fragment(template: str, *, otherwise: str, status: int = 200, **context: obj
 def leave_for(url: str) -> ResponseReturnValue:
     """Go to another page. fetch() may not follow a redirect off-site, so htmx is told the place."""
     return htmx_response("", 204, redirect=url) if is_htmx() else redirect(url, 303)
+
+
+def came_from() -> str:
+    """The page of ours that a form or a fragment was on, as path and query; empty when nobody says so."""
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
+    except ValueError:
+        return ""
+    if page.netloc.lower() != request.host.lower():
+        return ""
+    return local(page._replace(scheme="", netloc="", fragment="").geturl())
 
 
 def local(target: str) -> str:

@@ -11,7 +11,8 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import Forbidden, InvalidInput, Refused, Stale
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
-from webapp.routes.tools import people, pretty
+from webapp.routes.rows import people
+from webapp.routes.tools import pretty
 from webapp.services import integrations, policies, reviews, screening, tools
 from webapp.services.changes import OBJECTS, Part
 from webapp.services.policies import POLICIES

@@ -11,7 +11,7 @@ from webapp.errors import InvalidInput, UpstreamError
 from webapp.routes import oauth
 from webapp.routes.guards import settings
 from webapp.routes.replies import fragment, is_htmx, page
-from webapp.routes.tools import row
+from webapp.routes.rows import rows
 from webapp.services import (
     checks,
     connections,
@@ -122,7 +122,7 @@ def _tools(integration: Integration) -> dict[str, Any]:
     found = tools.search(Wanted(page=max(request.args.get("page", 1, int), 1)), integration)
     return {
         "found": found,
-        "rows": [row(tool) for tool in found.tools],
+        "rows": rows(found.tools),
         "set_aside": tools.set_aside(integration),
         "flagged": tools.flagged(integration),
         "words": policies.WORDS,

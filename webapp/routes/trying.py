@@ -85,7 +85,7 @@ class Try:
         return json.dumps(call, indent=2) if visible.has_hidden(text) else text
 
 
-@bp.get("/<path:catalogue_name>/try")
+@bp.get("/<tool:catalogue_name>/try")
 @allow("admin")
 def show(catalogue_name: str) -> ResponseReturnValue:
     tool = tools.by_catalogue_name(catalogue_name)
@@ -93,7 +93,7 @@ def show(catalogue_name: str) -> ResponseReturnValue:
     return _answer(Try(tool, form, {one.key: one.default for one in form.fields}))
 
 
-@bp.post("/<path:catalogue_name>/try")
+@bp.post("/<tool:catalogue_name>/try")
 @allow("admin")
 def run(catalogue_name: str) -> ResponseReturnValue:
     tool = tools.by_catalogue_name(catalogue_name)

@@ -11,7 +11,7 @@ from itertools import groupby
 from peewee import fn
 
 from webapp.services import sentences, times
-from webapp.services.tallying import QUARTER, durations, quarters, tallied
+from webapp.services.tallying import QUARTER, RAN, durations, quarters, tallied
 from webapp.store.database import fetch, snapshot
 from webapp.store.fields import now
 from webapp.store.models import Entry, Integration, Pace, Tally
@@ -89,7 +89,7 @@ def _counted(day: date, since: datetime, until: datetime) -> Day:
 
 def slowest(most: int = MOST_TOOLS) -> list[ToolPace]:
     """Over seven days (UTC), today being the last. Slowest by the 95th of 100 calls first."""
-    since = datetime.combine(now().date() - timedelta(days=PACE_DAYS - 1), time.min, now().tzinfo)
+    since = _pace_since()
     with snapshot():
         rows = (
             Pace.select(Pace.tool, Pace.took_ms, fn.SUM(Pace.count))
@@ -106,6 +106,26 @@ def slowest(most: int = MOST_TOOLS) -> list[ToolPace]:
         for tool, group in groupby(sorted(counts.items()), key=lambda item: item[0][0])
     ]
     return sorted(found, key=lambda one: (-one.p95, -one.p50, one.tool))[:most]
+
+
+def runs(tools: list[str]) -> Counter[str]:
+    """How often each of these ran in those seven days."""
+    since = _pace_since()
+    days = [since + timedelta(days=number) for number in range(PACE_DAYS)]
+    with snapshot():
+        counted = Pace.select(Pace.tool, fn.SUM(Pace.count)).where(Pace.day.in_(days), Pace.tool.in_(tools))
+        # COALESCE: by the index on kind, all calls would be walked through.
+        fresh = Entry.select(Entry.tool, fn.COUNT(Entry.id)).where(
+            Entry.tool.in_(tools), Entry.id > tallied(), fn.COALESCE(Entry.kind, "") == "call",
+            Entry.at >= since, Entry.duration_ms.is_null(False), Entry.outcome.in_(RAN),
+        )  # fmt: skip
+        found = Counter(dict(counted.group_by(Pace.tool).tuples()))
+        found.update(dict(fresh.group_by(Entry.tool).tuples()))
+    return found
+
+
+def _pace_since() -> datetime:
+    return datetime.combine(now().date() - timedelta(days=PACE_DAYS - 1), time.min, now().tzinfo)
 
 
 def _pace(tool: str, spread: list[tuple[int, int]]) -> ToolPace:

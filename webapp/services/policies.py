@@ -52,10 +52,11 @@ def unreviewed(waits: bool, current: str, policy: str) -> str:
     return LOOK_FIRST if waits and looser(policy, current) else ""
 
 
-def set_policy(tool: Tool, policy: str, actor: Actor, *, seen: str = "") -> Tool:
+def set_policy(tool: Tool, policy: str, actor: Actor, *, seen: str = "", was: str = "") -> Tool:
     """The tool as it is stored now. What waits for a look gets more permission by `reviews.accept` only.
 
-    `seen` is the digest of the definition that the person had before them; raises Stale for another one.
+    `seen` is the digest of the definition that the person had before them, `was` the policy; raises Stale when
+    either is another one by now.
     """
     if policy not in POLICIES:
         raise InvalidInput(
@@ -63,17 +64,30 @@ def set_policy(tool: Tool, policy: str, actor: Actor, *, seen: str = "") -> Tool
         )
     needs(actor, "technician")
     with writing():
-        _set(current(tool, seen), policy, actor, "policy.set")
+        stored = current(tool, seen)
+        _not_overtaken(stored, was, actor)
+        _set(stored, policy, actor, "policy.set")
     return current(tool)
 
 
-def reset(tool: Tool, actor: Actor, *, seen: str = "") -> Tool:
+def reset(tool: Tool, actor: Actor, *, seen: str = "", was: str = "") -> Tool:
     """Back to the seed, by the same rules as setting it."""
     needs(actor, "technician")
     with writing():
         stored = current(tool, seen)
+        _not_overtaken(stored, was, actor)
         _set(stored, stored.seed_policy, actor, "policy.reset")
     return current(tool)
+
+
+def _not_overtaken(tool: Tool, was: str, actor: Actor) -> None:
+    """Nobody loosens unknowingly what somebody else has just tightened. One's own last click is no surprise."""
+    if was and was != tool.policy and tool.policy_by != actor.name:
+        raise Stale(
+            f"It was set to {WORDS[tool.policy]} meanwhile.",
+            why="Somebody else changed it after this page was made.",
+            next_step="Look at it as it is now, and choose again if you still want to.",
+        )
 
 
 def permitted(tool: Tool, policy: str, actor: Actor) -> None:

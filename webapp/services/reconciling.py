@@ -12,6 +12,7 @@ from webapp.services import audit, health, schedule, screening
 from webapp.services.addresses import host_of
 from webapp.services.admitting import Admission
 from webapp.services.audit import Actor
+from webapp.services.visible import told
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration, Quarantine, Tool
@@ -183,5 +184,6 @@ def _note_success(integration: Integration, listing: Listing, server: ServerInfo
             "logs": server.logs,
         }
         if integration.synced_at is None and integration.title == host_of(integration.url):
-            changes["title"] = (server.title or server.name)[:LONGEST_TITLE] or integration.title
+            title = told(" ".join((server.title or server.name).split()))[:LONGEST_TITLE]
+            changes["title"] = title or integration.title
     Integration.update(**changes).where(Integration.id == integration.id).execute()

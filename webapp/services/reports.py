@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from webapp.services.times import absolute
-from webapp.services.visible import reveal
+from webapp.services.visible import told
 from webapp.upstream.exchange import shown_url
 from webapp.upstream.findings import Finding, State, Step
 
@@ -71,4 +71,4 @@ def _paragraph(finding: Finding) -> str:
 
 def _line(text: str) -> str:
     """One line, whatever a server put into it; hidden characters by their names."""
-    return "".join(piece for piece, _ in reveal(" ".join(text.split())))
+    return told(" ".join(text.split()))

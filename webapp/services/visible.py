@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 # Joiners, fillers and selectors without a glyph of their own, in categories where others have one.
@@ -41,20 +42,23 @@ def hidden_within(value: Any) -> bool:
 
 
 def reveal(text: object) -> list[tuple[str, bool]]:
-    """The text in pieces; True marks the name of a hidden character, e.g. ("⟨U+202E⟩", True)."""
+    """The text in pieces; True marks the name of a hidden character, e.g. ("⟨U+202E⟩", True), or of a run of it."""
     text = str(text)
     if not has_hidden(text):
         return [(text, False)]
     pieces: list[tuple[str, bool]] = []
-    plain: list[str] = []
-    for character in text:
-        if is_hidden(character):
-            if plain:
-                pieces.append(("".join(plain), False))
-                plain = []
-            pieces.append((f"⟨U+{ord(character):04X}⟩", True))
+    for hidden, stretch in groupby(text, is_hidden):
+        if hidden:
+            pieces += [(_named(code, len(list(run))), True) for code, run in groupby(stretch)]
         else:
-            plain.append(character)
-    if plain:
-        pieces.append(("".join(plain), False))
+            pieces.append(("".join(stretch), False))
     return pieces
+
+
+def _named(character: str, times: int) -> str:
+    return f"⟨U+{ord(character):04X}{f' × {times:,}' if times > 1 else ''}⟩"
+
+
+def told(text: str) -> str:
+    """As plain text, for places where nothing can be marked, such as a title or an option."""
+    return "".join(piece for piece, _ in reveal(text))
