@@ -107,13 +107,14 @@ document.addEventListener("htmx:error", (event) => {
   const form = formOf(event);
   if (form) failed(form, "Gatehouse can’t be reached. Try again when you are connected.", null, form.dataset.lost);
 });
-// A saved policy is said to those who don't see its row change.
+// A refused policy shows what is stored, a saved one is said to those who don't see its row change.
 document.addEventListener("htmx:after:swap", (event) => {
   const form = formOf(event);
-  const said = document.getElementById("saved");
-  if (said && form?.matches(".one-policy") && !form.querySelector(".not-saved")) {
+  if (!form?.matches(".one-policy")) return;
+  if (form.querySelector(".not-saved")) form.reset();
+  else if (document.getElementById("saved")) {
     const policy = form.querySelector(":checked").parentElement.textContent.trim();
-    said.textContent = `Saved. ${form.querySelector("legend").textContent}: ${policy}.`;
+    document.getElementById("saved").textContent = `Saved. ${form.querySelector("legend").textContent}: ${policy}.`;
   }
 });
 

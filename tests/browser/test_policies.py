@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -13,6 +14,7 @@ from tests.browser.visitor import LOOKS, Visitor
 from tests.house import House
 from webapp.services import policies
 from webapp.services.audit import COMMAND
+from webapp.store.fields import now
 from webapp.store.models import Session, Tool
 
 DESK = "/settings/integrations/desk"
@@ -28,8 +30,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture
 def house(full: House) -> House:
     """Every tool of the desk at its seed."""
-
     seeds = {"policy": Tool.seed_policy, "policy_by": "", "policy_at": None, "policy_bulk": ""}
+    seeds |= {"first_seen_at": now() - timedelta(days=30)}
     full.do(lambda: Tool.update(seeds).execute())
     return full
 
@@ -65,6 +67,42 @@ def test_arrow_keys_save_and_the_focus_stays(house: House, ann: Visitor) -> None
     expect(line.get_by_text("Disabled by Ann just now; the seed was Auto")).to_be_visible()
     expect(line.get_by_label("Disabled")).to_be_focused()
     assert stored(house, "get_ticket") == "disabled"
+
+
+def test_a_saved_policy_is_said_to_those_who_do_not_see_it(house: House, ann: Visitor) -> None:
+    page = ann.go(DESK)
+    said = page.get_by_role("status").filter(has_text="Saved.")
+    row(page, "get_ticket").get_by_text("Disabled", exact=True).click()
+    expect(said).to_have_text("Saved. Policy of mcp:desk:get_ticket: Disabled.")
+    ann.expected = {409}
+    house.do(lambda: Tool.update(definition_digest="other").where(Tool.name == "get_device").execute())
+    row(page, "get_device").get_by_text("Disabled", exact=True).click()
+    expect(row(page, "get_device").get_by_role("alert")).to_contain_text("Not saved.")
+    expect(said).to_have_text("Saved. Policy of mcp:desk:get_ticket: Disabled.")
+
+
+def test_two_people_at_once_and_nobody_loosens_unknowingly(house: House, ann: Visitor, visit: Visit) -> None:
+    page = ann.go(DESK)
+    tom = visit(house.url)
+    tom.sign_in("tom@example.com")
+    for name, word in (("get_ticket", "Disabled"), ("list_tickets", "Approval needed")):
+        line = row(tom.go(DESK), name)
+        line.get_by_text(word, exact=True).click()
+        expect(line.get_by_text(f"{word} by Tom")).to_be_visible()
+    ann.expected = {409}
+    line = row(page, "get_ticket")
+    line.get_by_text("Approval needed", exact=True).click()
+    expect(line.get_by_role("alert")).to_contain_text("Not saved. It was set to Disabled meanwhile.")
+    expect(line.get_by_label("Disabled")).to_be_checked()
+    expect(line.get_by_text("Disabled by Tom")).to_be_visible()
+    assert stored(house, "get_ticket") == "disabled"
+    line.get_by_text("Approval needed", exact=True).click()
+    expect(line.get_by_text("Approval needed by Ann")).to_be_visible()
+    expect(line.get_by_role("alert")).to_have_count(0)
+    page.get_by_label("Select mcp:desk:list_tickets").check()
+    page.locator("#bulk-to").select_option("Disabled")
+    page.get_by_role("button", name="Set policies").click()
+    expect(row(page, "list_tickets").get_by_text("Disabled by Ann")).to_be_visible()
 
 
 def test_fast_fingers_end_where_the_last_key_was(house: House, ann: Visitor) -> None:
@@ -152,6 +190,31 @@ def test_a_definition_that_changed_meanwhile_is_refused_in_the_row(house: House,
     line.get_by_text("Disabled", exact=True).click()
     expect(line.get_by_text("Disabled by Ann")).to_be_visible()
     expect(page.locator("#notice")).to_be_empty()
+
+
+@pytest.mark.parametrize("trouble", ["offline", "proxy", "signed out"])
+@pytest.mark.parametrize("button", ["Reset to seed", "Looked at it: keep"])
+def test_the_other_buttons_of_a_row_say_it_too(house: House, ann: Visitor, button: str, trouble: str) -> None:
+    ann.expected = {502}
+    changes = {"policy": "disabled", "first_seen_at": now()}
+    house.do(lambda: Tool.update(changes).where(Tool.name == "get_ticket").execute())
+    page = ann.go(DESK)
+    match trouble:
+        case "offline":
+            page.context.set_offline(True)
+        case "proxy":
+            page.route(
+                re.compile("/(reset|review)$"), lambda route: route.fulfill(status=502, body="<h1>Bad</h1>")
+            )
+        case _:
+            house.do(lambda: Session.delete().execute())
+    line = row(page, "get_ticket")
+    line.get_by_role("button", name=button).click()
+    expect(line.get_by_role("alert")).to_contain_text("Not saved. ")
+    expect(line.get_by_role("button", name=button)).to_be_enabled()
+    expect(line.get_by_label("Disabled")).to_be_checked()
+    assert page.url == house.url + DESK and stored(house, "get_ticket") == "disabled"
+    ann.faults = [fault for fault in ann.faults if "Failed to fetch" not in fault]
 
 
 def test_a_technician_sees_why_something_is_not_theirs(house: House, visit: Visit) -> None:

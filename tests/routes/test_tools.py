@@ -308,6 +308,39 @@ def test_a_wrong_or_late_wish_changes_nothing_and_the_row_says_why(admin: Visito
     assert admin.post("/tools/999999/policy", policy="auto").status_code == 404
 
 
+def test_what_somebody_else_has_just_set_is_not_loosened_unseen(
+    admin: Visitor, technician: Visitor, connect: Connect
+) -> None:
+    connect("desk")
+    one = named("get_ticket")
+    technician.post(f"/tools/{one.id}/policy", policy="disabled", was="auto")
+    for path, form in (("policy", {"policy": "approval"}), ("reset", {})):
+        reply = admin.post(f"/tools/{one.id}/{path}", htmx=True, was="auto", **form)
+        assert reply.status_code == 409
+        assert "Not saved. It was set to Disabled meanwhile." in text_of(reply.text)
+        assert named("get_ticket").policy == "disabled"
+    assert admin.post(f"/tools/{one.id}/policy", was="auto", policy="approval").status_code == 409
+    assert admin.post(f"/tools/{one.id}/policy", was="disabled", policy="approval").status_code == 303
+    assert admin.post(f"/tools/{one.id}/policy", was="disabled", policy="auto").status_code == 303, (
+        "one's own"
+    )
+
+
+def test_a_row_says_how_often_the_tool_ran(admin: Visitor, connect: Connect) -> None:
+    connect("desk")
+    with database.atomic():
+        audit.append(
+            audit.Row("call", COMMAND, "tools/call", "desk", "mcp:desk:get_ticket", duration_ms=3)
+            for _ in range(1200)
+        )
+        audit.append(
+            [audit.Row("call", COMMAND, "tools/call", "desk", "mcp:desk:delete_ticket", duration_ms=3)]
+        )
+    text = text_of(admin.get(f"{SETTINGS}/desk"))
+    assert "Last call: just now ; ran 1,200 times in 7 days" in text
+    assert "Last call: just now ; ran once in 7 days" in text
+
+
 def test_a_technician_may_tighten_anything_and_loosen_reads(technician: Visitor, connect: Connect) -> None:
     connect("desk")
     read, write = named("get_ticket"), named("delete_ticket")
