@@ -61,6 +61,12 @@ class Talkative:
         self.events.append("ended")
         return said("at last")
 
+    async def get_in_steps(self, ctx: Context) -> CallToolResult:
+        """Gets something in three steps"""
+        for step in range(3):
+            await ctx.report_progress(step, 2, "step")
+        return said("in steps")
+
     async def get_with_logs(self, ctx: Context) -> CallToolResult:
         """Gets something and logs"""
         for level in LINES:
@@ -107,7 +113,14 @@ def talkative(*, era: str) -> Iterator[Talkative]:
     """`era` is new, or old."""
     it = Talkative(era)
     server = MCPServer("talkative", log_level="ERROR")
-    for tool in (it.get_slowly, it.get_with_logs, it.get_greeting, it.get_opinion, it.delete_thing):
+    for tool in (
+        it.get_slowly,
+        it.get_in_steps,
+        it.get_with_logs,
+        it.get_greeting,
+        it.get_opinion,
+        it.delete_thing,
+    ):
         server.add_tool(tool)
     server._lowlevel_server.add_request_handler("logging/setLevel", SetLevelRequestParams, it.set_level)
     app = server.streamable_http_app()

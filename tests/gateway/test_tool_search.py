@@ -18,7 +18,8 @@ from tests.upstream.zoo import Answer, Ask, modern, result
 from webapp.store.models import Agent, Integration
 
 AGENTS = "/settings/agents"
-SEARCH, CALL, AWAIT = "gatehouse__search_tools", "gatehouse__call_tool", "gatehouse__await_approval"
+SEARCH, CALL = "gatehouse__search_tools", "gatehouse__call_tool"
+AWAIT = ["gatehouse__await_approval", "gatehouse__my_approvals"]
 META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
@@ -72,7 +73,7 @@ def last(house: House) -> dict[str, Any]:
 
 @ERAS
 def test_two_agents_see_what_was_chosen_for_each(house: House, key: str, seeker: str, mode: str) -> None:
-    assert names(house, seeker, mode=mode) == [SEARCH, CALL, AWAIT]
+    assert names(house, seeker, mode=mode) == [SEARCH, CALL, *AWAIT]
     full = names(house, key, mode=mode)
     assert "desk__get_ticket" in full and SEARCH not in full and CALL not in full
 
@@ -81,14 +82,14 @@ def test_a_change_holds_from_the_next_list_on(house: House) -> None:
     key = house.agent("wavering")
     assert "desk__get_ticket" in names(house, key)
     choose(house, "wavering", "on")
-    assert names(house, key) == [SEARCH, CALL, AWAIT]
+    assert names(house, key) == [SEARCH, CALL, *AWAIT]
     choose(house, "wavering", "off")
     assert "desk__get_ticket" in names(house, key)
 
 
 def test_automatic_counts_what_the_agent_may_call(house: House) -> None:
     key = house.agent("automatic")
-    offered = len(names(house, key)) - 1  # gatehouse__await_approval is not counted
+    offered = len(names(house, key)) - len(AWAIT)  # these are not counted
     choose(house, "automatic", "auto", offered)
     assert "desk__get_ticket" in names(house, key)
     choose(house, "automatic", "auto", offered - 1)
@@ -260,7 +261,7 @@ def test_a_write_waits_and_meets_the_same_approval_by_either_way(
     assert [row["id"] for row in waiting(house)] == [approval]
     house.run("decide", approval, "approve")
     until(lambda: done(practice, "add_ticket_note") == 1)
-    kept = through(house, seeker, AWAIT, {"approval_id": approval, "wait_seconds": 5})["result"]
+    kept = through(house, seeker, AWAIT[0], {"approval_id": approval, "wait_seconds": 5})["result"]
     assert not kept.get("isError") and done(practice, "add_ticket_note") == 1
 
 
@@ -321,7 +322,7 @@ def test_a_question_back_and_its_answer_come_through(house: House, seeker: str, 
 
 
 def test_one_server_alone_is_searched_under_its_own_names(house: House, seeker: str) -> None:
-    assert names(house, seeker, "/mcp/s/desk") == [SEARCH, CALL, AWAIT]
+    assert names(house, seeker, "/mcp/s/desk") == [SEARCH, CALL, *AWAIT]
 
     async def journey() -> None:
         async with house.client(seeker, path="/mcp/s/desk") as client:

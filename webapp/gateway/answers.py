@@ -10,6 +10,7 @@ from webapp.services import approvals
 from webapp.services.agent_errors import Kind, Retry, failure
 from webapp.store.fields import now
 from webapp.store.models import Approval
+from webapp.upstream import strict
 
 CUT_OFF = "This call was cut off before its answer came. It may have run: check before you try again."
 UNKNOWN = failure(CUT_OFF, "unknown_outcome", "check_first")
@@ -41,6 +42,38 @@ def running(approval: Approval) -> dict[str, Any]:
         status="running",
         approval_id=approval.id,
     )
+
+
+def wants_input(approval_id: str) -> dict[str, Any]:
+    return failure(
+        "A person approved this call, and its server wants to know something before it goes on. Repeat exactly the "
+        "same call to be asked.",
+        "needs_input",
+        "later",
+        approval_id=approval_id,
+    )
+
+
+def mine(known: list[Approval]) -> dict[str, Any]:
+    """For the agent that asked for them."""
+    rows = [
+        {
+            "approval_id": one.id,
+            "tool": one.tool.wire_name if one.tool else one.catalogue_name,
+            "status": one.state,
+            "asked_at": one.created_at.isoformat(timespec="seconds"),
+            "expires_at": one.expires_at.isoformat(timespec="seconds"),
+        }
+        | ({"note": one.note} if one.note else {})
+        for one in known
+    ]
+    return told({"approvals": rows})
+
+
+def told(facts: dict[str, Any]) -> dict[str, Any]:
+    """Clients without structured content read the same as text (MCP 2025-06-18, tools)."""
+    text = strict.encoded(facts).decode()
+    return {"content": [{"type": "text", "text": text}], "structuredContent": facts}
 
 
 def outcome(approval: Approval, result: dict[str, Any] | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from config import Config
 from webapp.errors import NeedsAuthorization, Refused, RpcError, Stale, Unreachable, UpstreamError
 from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogue, Catalogues, CatalogueTool, KnownAgent
+from webapp.gateway.holding import Guest
 from webapp.gateway.lines import Lines, Progress
 from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput, to_the_end
 from webapp.gateway.stream import CALLED_OFF
@@ -35,6 +36,7 @@ from webapp.store.writer import Writer
 
 T = TypeVar("T")
 TRY_AGAIN_SECONDS = 1.0
+MOST_LISTED = 50  # approvals, at a time
 FINISHED_AS = {"failed": "failed", "unknown": "unknown"}
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Call:
     capabilities: dict[str, Any] | None = None
     on_progress: Progress | None = None
     voice: Voice | None = None  # of the agent's program, while it is there
+    takes_part_in_rounds: bool = False  # 2026-07-28: it repeats the call with what the server wants to know
     reason: str = ""
     confirmed: bool = False  # a person asks for it, was shown what it is, and said yes
     seconds: float | None = None  # an answer is wanted within; None: as long as any call may take
@@ -78,9 +81,11 @@ class Call:
         return bool(self.approval) or self.confirmed or not self.tool.is_read
 
     @property
-    def takes_part_in_rounds(self) -> bool:
-        """2026-07-28: its program repeats the call with what the server wants to know."""
-        return self.voice is not None and self.voice.modern
+    def asked_with(self) -> dict[str, Any]:
+        """What a later run of it needs besides its arguments."""
+        parts = {"meta": self.meta, "capabilities": self.capabilities, "another_round": self.another_round}
+        kept: dict[str, Any] = {name: part for name, part in parts.items() if part}
+        return kept | ({"takes_part_in_rounds": True} if self.takes_part_in_rounds else {})
 
     def who_left(self, gone: asyncio.CancelledError) -> str:
         if gone.args == (CALLED_OFF,):
@@ -138,14 +143,20 @@ class Calls:
         approval_id = await self._write(lambda: self._ask(call))
         # A person comes back to the inbox; only agents hold the line.
         seconds = self.config.hold_seconds if call.caller.kind == "agent" else 0.0
-        return await self.await_approval(approval_id, seconds)
+        return await self.await_approval(approval_id, seconds, call.on_progress, call.voice)
 
-    async def await_approval(self, approval_id: str, seconds: float) -> Answer:
+    async def await_approval(
+        self,
+        approval_id: str,
+        seconds: float,
+        on_progress: Progress | None = None,
+        voice: Voice | None = None,
+    ) -> Answer:
         """Wait, without a thread, until the call has an outcome or the time is up."""
         until = now() + timedelta(seconds=seconds)
         await self._write(lambda: approvals.attend(approval_id, until))
         try:
-            await self.room.wait(approval_id, seconds)
+            await self.room.wait(approval_id, Guest(on_progress, voice), seconds)
         finally:
             self.writer.submit(lambda: approvals.attend(approval_id, now()))
         approval = await self._read(lambda: approvals.get(approval_id))
@@ -156,12 +167,28 @@ class Calls:
             return Answer(answers.running(approval), approval_id, waiting=True)
         return Answer(answers.waiting(approval, self.config.address), approval_id, waiting=True)
 
-    async def await_own(self, agent: KnownAgent, approval_id: str, seconds: float, reason: str) -> Answer:
+    async def await_own(
+        self, agent: KnownAgent, approval_id: str, seconds: float, reason: str, on_progress: Progress | None
+    ) -> Answer:
         """Raises NotFound unless this agent asked for it."""
         await self._read(lambda: approvals.of_agent(approval_id, agent.id))
         if reason:
             await self._write(lambda: approvals.give_reason(approval_id, reason))
-        return await self.await_approval(approval_id, seconds)
+        answer = await self.await_approval(approval_id, seconds, on_progress)
+        if answer.result.get("resultType") != INPUT_REQUIRED:
+            return answer
+        # Its questions belong to the call itself, which goes on with them.
+        return Answer(answers.wants_input(approval_id), approval_id, waiting=True)
+
+    async def await_again(self, call: Call, approval_id: str) -> Answer:
+        """A program of 2026-07-28 comes again for what its call waits for. Raises NotFound for another call's."""
+        asker, tool = call.caller, call.tool
+        await self._read(lambda: approvals.of_call(approval_id, asker.id or 0, tool.id, call.arguments))
+        return await self.await_approval(approval_id, self.config.hold_seconds, call.on_progress, call.voice)
+
+    async def of_agent(self, agent: KnownAgent) -> dict[str, Any]:
+        """What it asked for and has not fetched."""
+        return answers.mine(await self._read(lambda: approvals.recent_of(agent.id, MOST_LISTED)))
 
     async def note_refusal(self, caller: Actor, name: str, arguments: dict[str, Any], why: str) -> None:
         """A call that got no further than the door is on record too, under the name the caller used."""
@@ -305,7 +332,8 @@ class Calls:
         by_agent, by_person = (asker.id, None) if asker.kind == "agent" else (None, asker.id)
         asked = approvals.Asked(
             by_agent, asker.name, tool.id, tool.catalogue_name, tool.source.name, tool.definition_digest,
-            call.arguments, call.reason, by_person,
+            call.arguments, call.reason, by_person, call.asked_with,
+            (call.another_round or {}).get("inputResponses") or {},
         )  # fmt: skip
         return approvals.ask(
             asked,
@@ -342,7 +370,9 @@ class Calls:
 
     async def _approved_call(self, approval: Approval) -> Call:
         """What the person saw, or Refused. The catalogue may be younger than the claim."""
-        arguments = await self._read(lambda: approvals.arguments_of(approval))
+        arguments, asked_with = await self._read(
+            lambda: (approvals.arguments_of(approval), approvals.asked_with(approval))
+        )
         catalogue = await self.catalogues.current()
         tool = catalogue.by_name.get(approval.catalogue_name)
         caller = _who_asked(approval, catalogue)
@@ -350,7 +380,16 @@ class Calls:
             raise Refused("the tool or the agent is gone.")
         if tool.policy == "disabled" or tool.definition_digest != approval.definition_digest:
             raise Refused("the tool was disabled or changed meanwhile.")
-        return Call(caller, tool, arguments, approval=approval.id)
+        guest = self.room.speaker(approval.id)
+        return Call(
+            caller,
+            tool,
+            arguments,
+            approval=approval.id,
+            on_progress=guest.on_progress,
+            voice=guest.voice,
+            **asked_with,
+        )
 
     def _note_reach(self, integration_id: int, why: str) -> None:
         def write() -> None:

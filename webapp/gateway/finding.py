@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from webapp.gateway.answers import told
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.listing import shown
 from webapp.services import own_tools
 from webapp.services.agent_errors import failure
 from webapp.services.tool_search import Index, described
-from webapp.upstream import strict
 
 SAID = ("description", "inputSchema")
 HOW = "Call one with gatehouse__call_tool and its name, with arguments that fit its inputSchema."
@@ -66,10 +66,8 @@ def _index(catalogue: Catalogue) -> Index:
 
 def _answer(found: list[CatalogueTool], server: str) -> dict[str, Any]:
     if not found:
-        return _told(
-            {"tools": [], "next": "Nothing fits. Try other words: the deed, the thing, the product."}
-        )
-    return _told({"tools": [_described(tool, server) for tool in found], "next": HOW})
+        return told({"tools": [], "next": "Nothing fits. Try other words: the deed, the thing, the product."})
+    return told({"tools": [_described(tool, server) for tool in found], "next": HOW})
 
 
 def _described(tool: CatalogueTool, server: str) -> dict[str, Any]:
@@ -77,12 +75,6 @@ def _described(tool: CatalogueTool, server: str) -> dict[str, Any]:
     titled = {"name": definition["name"], "title": definition.get("title") or tool.catalogue_name}
     said = {key: definition[key] for key in SAID if key in definition}
     return titled | said | {"needsApproval": tool.policy == "approval"}
-
-
-def _told(facts: dict[str, Any]) -> dict[str, Any]:
-    """Clients without structured content read the same as text (MCP 2025-06-18, tools)."""
-    text = strict.encoded(facts).decode()
-    return {"content": [{"type": "text", "text": text}], "structuredContent": facts}
 
 
 def called_through(params: dict[str, Any]) -> dict[str, Any]:

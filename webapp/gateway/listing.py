@@ -43,7 +43,7 @@ def listed(catalogue: Catalogue, agent: KnownAgent, server: str, cursor: object)
     tools coming and going."""
     after = _name_in(cursor)
     offered = catalogue.offered(agent, server)
-    approvals = [own_tools.AWAIT_APPROVAL] if any(tool.policy == "approval" for tool in offered) else []
+    approvals = [*own_tools.FOR_APPROVALS] if any(tool.policy == "approval" for tool in offered) else []
     if agent.mode.searches(len(offered)):
         servers = Counter(tool.source.name for tool in offered)
         return {"tools": [own_tools.search_tools(servers), own_tools.CALL_TOOL, *approvals]}

@@ -7,7 +7,8 @@ from typing import Any
 
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
-from webapp.gateway import finding
+from webapp.gateway import again, finding
+from webapp.gateway.again import Again
 from webapp.gateway.calls import Answer, Call, Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
@@ -109,24 +110,51 @@ class Protocol:
         arguments = request.params.get("arguments", {})
         if not isinstance(arguments, dict):
             raise error(INVALID_PARAMS, "arguments must be an object")
-        if request.params.get("name") == own_tools.AWAIT_APPROVAL["name"]:
-            request.answer = await self._await(request, arguments)
-            return structured(request.answer.result, own_tools.AWAIT_APPROVAL)
-        if request.params.get("name") == own_tools.SEARCH_TOOLS:
-            return await self._finder.find(request.catalogue, request.agent, arguments, request.server)
-        tool = request.catalogue.find(request.agent, request.params.get("name"), request.server)
+        name = request.params.get("name")
+        if isinstance(name, str) and name.startswith(own_tools.PREFIX):
+            if (result := await self._call_own(request, name, arguments)) is not None:
+                return result
+        tool = request.catalogue.find(request.agent, name, request.server)
         if tool is None:
             name = str(request.params.get("name"))[:200]
             await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
             raise error(INVALID_PARAMS, f"Unknown tool: {name}", about("not_offered", "no"))
+        came = again.read(request.params.get("requestState")) if request.modern else None
+        call = _call(
+            request, tool, arguments, self._voice(request), None if came else _another_round(request)
+        )
         try:
-            request.answer = await self._calls.answer(_call(request, tool, arguments, self._voice(request)))
+            request.answer = await self._answer(call, came)
+        except NotFound:
+            raise error(
+                INVALID_PARAMS, "This requestState belongs to another call", about("invalid", "no")
+            ) from None
         except TooMany as refusal:
             name = tool.catalogue_name
             await self._calls.note_refusal(request.caller, name, arguments, refusal.what)
             text = f"{refusal.what} Wait until some of them are decided."
             return structured(failure(text, "rate_limited", "later"), tool.definition)
+        if request.answer.waiting and request.modern:
+            rounds = came.round + 1 if came else 1
+            if rounds <= again.MOST_ROUNDS:
+                return Again(request.answer.approval, rounds).result
         return structured(request.answer.result, tool.definition)
+
+    async def _answer(self, call: Call, came: Again | None) -> Answer:
+        return await (self._calls.await_again(call, came.approval_id) if came else self._calls.answer(call))
+
+    async def _call_own(
+        self, request: Request, name: str, arguments: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Gatehouse's own tools. None: it has no such tool."""
+        if name == own_tools.AWAIT_APPROVAL["name"]:
+            request.answer = await self._await(request, arguments)
+            return structured(request.answer.result, own_tools.AWAIT_APPROVAL)
+        if name == own_tools.MY_APPROVALS["name"]:
+            return await self._calls.of_agent(request.agent)
+        if name == own_tools.SEARCH_TOOLS:
+            return await self._finder.find(request.catalogue, request.agent, arguments, request.server)
+        return None
 
     def _voice(self, request: Request) -> Voice | None:
         if request.stream is None:
@@ -158,12 +186,18 @@ class Protocol:
         approval_id, reason = str(arguments.get("approval_id", "")), str(arguments.get("reason", ""))
         seconds = own_tools.wait_seconds(arguments)
         try:
-            return await self._calls.await_own(request.agent, approval_id, seconds, reason)
+            return await self._calls.await_own(request.agent, approval_id, seconds, reason, request.progress)
         except NotFound:
             return Answer(failure("There is no approval with this id for this agent.", "invalid", "no"))
 
 
-def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any], voice: Voice | None) -> Call:
+def _call(
+    request: Request,
+    tool: CatalogueTool,
+    arguments: dict[str, Any],
+    voice: Voice | None,
+    another_round: dict[str, Any] | None,
+) -> Call:
     declared = request.meta.get(META + "clientCapabilities") if request.modern else voice and voice.offers
     reason = request.meta.get(REASON)
     return Call(
@@ -171,10 +205,11 @@ def _call(request: Request, tool: CatalogueTool, arguments: dict[str, Any], voic
         tool,
         arguments,
         meta={key: value for key, value in request.meta.items() if key != REASON},
-        another_round=_another_round(request),
+        another_round=another_round,
         capabilities=declared if isinstance(declared, dict) else None,
         on_progress=request.progress,
         voice=voice,
+        takes_part_in_rounds=request.modern,
         reason=reason[:2000] if isinstance(reason, str) else "",
     )
 

@@ -54,7 +54,7 @@ class EventStream:
         self._reachable = reachable
         self.takes_events = takes_events
         self._open = False
-        self._gone = self._called_off = False
+        self._gone = self._called_off = self.over = False
         self._sending = asyncio.Lock()
 
     def progress_to(self, token: object) -> Callable[[dict[str, Any]], Awaitable[None]]:
@@ -115,13 +115,16 @@ class EventStream:
 
     async def finish(self, status: int, body: dict[str, Any] | bytes, headers: Headers = ()) -> None:
         data = body if isinstance(body, bytes) else encoded(body)
+        if self._open:
+            await self._event(data)
+        self.over = True
         if not self._open:
             return await send_body(self._send, status, data, headers)
-        await self._event(data)
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _end(self) -> None:
         """Without an answer: whoever called it off wants none (2025-11-25, cancellation), but HTTP wants an end."""
+        self.over = True
         if self._open:
             await self._send({"type": "http.response.body", "body": b""})
         elif self.takes_events:
@@ -140,9 +143,12 @@ class EventStream:
         await self._write(b"event: message\ndata: " + message + b"\n\n")
 
     async def _write(self, data: bytes) -> None:
+        """A call that a person approved goes on after its agent was told to come back: nothing more is sent then."""
         if not self.takes_events:
             return
         async with self._sending:
+            if self.over:
+                return
             if not self._open:
                 self._open = True
                 headers = [

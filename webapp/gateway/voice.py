@@ -30,7 +30,8 @@ class Voice:
     @property
     def asks(self) -> str:
         """What the program can be asked while its call runs: see sessions."""
-        return sessions.asks(self.session) if self.stream.takes_events and not self.modern else ""
+        here = self.stream.takes_events and not self.stream.over and not self.modern
+        return sessions.asks(self.session) if here else ""
 
     @property
     def offers(self) -> dict[str, Any]:

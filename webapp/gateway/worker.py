@@ -56,6 +56,7 @@ class Gateway:
     def leaving(self) -> None:
         """No new request will come: those that would go on for long end now."""
         self.endpoint.subscriptions.close()
+        self.calls.room.close()
 
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first, while it still beats."""

@@ -86,7 +86,10 @@ def show(approval_id: str) -> ResponseReturnValue:
 @allow("viewer")
 def arguments(approval_id: str) -> ResponseReturnValue:
     """All of them, as a file; what can't be seen is written as its number."""
-    text = json.dumps(approvals.arguments_of(approvals.get(approval_id)), indent=2)
+    approval = approvals.get(approval_id)
+    answers = approvals.answers_of(approval)
+    given = approvals.arguments_of(approval)
+    text = json.dumps({"arguments": given, "answers": answers} if answers else given, indent=2)
     headers = {"Content-Disposition": f'attachment; filename="{approval_id}.json"'}
     return Response(text, mimetype="application/json", headers=headers)
 

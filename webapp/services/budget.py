@@ -51,7 +51,7 @@ def budget_of(agent: Agent) -> Budget:
     for name, count, bytes_, approvals in _by_server(agent):
         servers[name] = count
         size, waiting = size + bytes_, waiting + approvals
-    beside = [own_tools.AWAIT_APPROVAL] if waiting else []
+    beside = [*own_tools.FOR_APPROVALS] if waiting else []
     search = [own_tools.search_tools(servers), own_tools.CALL_TOOL, *beside]
     return Budget(
         sum(servers.values()),

@@ -15,6 +15,7 @@ LONGEST_WAIT = 50
 LONGEST_QUERY = 500
 MOST_FOUND, USUALLY_FOUND = 20, 5
 MOST_NAMED = 40
+PREFIX = "gatehouse__"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ AWAIT_APPROVAL: dict[str, Any] = {
     },
     "annotations": {"readOnlyHint": True},
 }
+MY_APPROVALS: dict[str, Any] = {
+    "name": "gatehouse__my_approvals",
+    "title": "My approvals",
+    "description": (
+        "List the calls of yours that wait for a person's approval, and those that were decided and whose results you "
+        "have not fetched yet. Fetch a result with gatehouse__await_approval, or repeat exactly the same call."
+    ),
+    "inputSchema": {"type": "object", "properties": {}},
+    "annotations": {"readOnlyHint": True},
+}
+# Listed to agents that have tools which need approval.
+FOR_APPROVALS = (AWAIT_APPROVAL, MY_APPROVALS)
 SEARCH_TOOLS = "gatehouse__search_tools"
 CALL_TOOL: dict[str, Any] = {
     "name": "gatehouse__call_tool",

@@ -16,6 +16,8 @@ def of(result: dict[str, Any], mode: str) -> dict[str, str]:
 
     Never raises, whatever the server sent.
     """
+    if result.get("resultType") == "input_required":
+        return {"result": _wants(result.get("inputRequests"))}
     content = result.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     said = [_form(part) for part in parts[:MOST_PARTS]]
@@ -30,6 +32,13 @@ def of(result: dict[str, Any], mode: str) -> dict[str, str]:
         ]  # masked first: half a key is none to the mask
         kept["error"] = cut if len(text) <= LONGEST else f"{cut}… ({len(text)} characters)"
     return kept
+
+
+def _wants(requests: object) -> str:
+    """What a server asks back before it goes on."""
+    asked = requests.values() if isinstance(requests, dict) else ()
+    methods = [str(one.get("method"))[:40] for one in asked if isinstance(one, dict)]
+    return f"asks back: {', '.join(methods[:MOST_PARTS]) or 'nothing yet'}"
 
 
 def _form(part: dict[str, Any]) -> str:

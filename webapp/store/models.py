@@ -395,6 +395,7 @@ class Approval(Table):
     catalogue_name = CharField()
     arguments = Sealed()
     arguments_digest = CharField()
+    asked_with = Sealed(null=True)  # {meta, capabilities, another_round, rounds}: see gateway.calls
     definition_digest = CharField()
     reason = TextField(default="")  # the agent's own words
     state = CharField(default="waiting")

@@ -16,9 +16,13 @@ from webapp.services.approvals.record import (
     DECIDED,
     FINISHED,
     OPEN,
+    answers_of,
     arguments_of,
+    asked_with,
     get,
     of_agent,
+    of_call,
+    recent_of,
     result_of,
     states_of,
 )
@@ -35,8 +39,9 @@ from webapp.services.approvals.runs import (
 )
 
 __all__ = [
-    "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "arguments_of", "ask", "attend",
-    "claim", "decide", "decide_all", "delivered", "expire_old", "extend", "fail", "finish", "get", "give_reason",
-    "is_claimed", "lost", "of_agent", "put_back", "release", "result_of", "startable", "states_of", "too_late",
+    "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "answers_of",
+    "arguments_of", "ask", "asked_with", "attend", "claim", "decide", "decide_all", "delivered",
+    "expire_old", "extend", "fail", "finish", "get", "give_reason", "is_claimed", "lost", "of_agent",
+    "of_call", "put_back", "recent_of", "release", "result_of", "startable", "states_of", "too_late",
     "withdraw", "withdraw_changed", "withdraw_of",
 ]  # fmt: skip

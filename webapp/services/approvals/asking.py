@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,12 +31,17 @@ class Asked:
     arguments: dict[str, Any]
     reason: str = ""
     asked_by: int | None = None
+    asked_with: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(
+        default_factory=dict
+    )  # to what the server asked back: part of what is decided
 
     @property
     def key(self) -> str:
         if self.agent_id is None:  # nobody repeats it to fetch the answer: each time it is a new question
             return secrets.token_hex(32)
-        return key_of(self.agent_id, self.tool_id, digest_of(self.arguments), self.definition_digest)
+        said = [self.arguments, self.answers] if self.answers else self.arguments
+        return key_of(self.agent_id, self.tool_id, digest_of(said), self.definition_digest)
 
 
 def key_of(agent_id: int | None, tool_id: int, arguments_digest: str, definition_digest: str) -> str:
@@ -94,6 +99,7 @@ def _create(asked: Asked, expires_at: datetime, **decided: Any) -> Approval:
         catalogue_name=asked.catalogue_name,
         arguments=Approval.arguments.seal(approval_id, asked.arguments),
         arguments_digest=digest_of(asked.arguments),
+        asked_with=Approval.asked_with.seal(approval_id, asked.asked_with) if asked.asked_with else None,
         definition_digest=asked.definition_digest,
         reason=asked.reason,
         created_at=moment,

@@ -38,6 +38,7 @@ class Card:
     others: tuple[Approval, ...] = ()  # further calls of the same agent that wait
     earlier: tuple[Entry, ...] = ()  # the last calls of the same tool
     result: dict[str, Any] | None = None
+    replies: dict[str, Any] = field(default_factory=dict)  # of the agent, to what the server asked back
     notice: str = ""
     room: Room = excerpts.IN_THE_INBOX
 
@@ -117,6 +118,7 @@ def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = 
         difference(arguments, last_approved(approval)),
         result=record.result_of(approval) if approval.result else None,
         sight=sight.kept(approval.id),
+        replies=record.answers_of(approval),
     )
     if not made.open:
         return made

@@ -8,6 +8,7 @@ from typing import Any
 from webapp.errors import NotFound
 from webapp.services import audit
 from webapp.services.audit import Actor, Row
+from webapp.services.redaction import digest_of
 from webapp.store.models import Approval, Entry
 
 OPEN = ("waiting", "approved", "running")
@@ -34,6 +35,32 @@ def of_agent(approval_id: str, agent_id: int) -> Approval:
 def arguments_of(approval: Approval) -> dict[str, Any]:
     arguments: dict[str, Any] = Approval.arguments.open(approval.id, approval.arguments)
     return arguments
+
+
+def asked_with(approval: Approval) -> dict[str, Any]:
+    found: dict[str, Any] | None = Approval.asked_with.open(approval.id, approval.asked_with)
+    return found or {}
+
+
+def answers_of(approval: Approval) -> dict[str, Any]:
+    """What the agent answers to what the server asked back, by the names of the questions."""
+    answers = asked_with(approval).get("another_round", {}).get("inputResponses")
+    return answers if isinstance(answers, dict) else {}
+
+
+def of_call(approval_id: str, agent_id: int, tool_id: int, arguments: dict[str, Any]) -> Approval:
+    """Raises NotFound where it is for another call of this agent, too."""
+    approval = of_agent(approval_id, agent_id)
+    if approval.tool_id != tool_id or approval.arguments_digest != digest_of(arguments):
+        raise NotFound(CANNOT_FIND)
+    return approval
+
+
+def recent_of(agent_id: int, most: int) -> list[Approval]:
+    """Of this agent, the newest first: what is open, and what was decided and not fetched yet."""
+    wanted = Approval.state.in_(OPEN) | Approval.open_key.is_null(False)
+    mine = Approval.select().where(Approval.agent == agent_id, wanted)
+    return list(mine.order_by(Approval.created_at.desc(), Approval.id).limit(most))
 
 
 def result_of(approval: Approval) -> dict[str, Any] | None:
