@@ -62,6 +62,7 @@ def levels() -> dict[tuple[int, str], str]:
 
 def _count_on() -> int:
     State.insert(key="words", value=1).on_conflict(
-        conflict_target=[State.key], update={State.value: State.value.cast("integer") + 1}
+        conflict_target=[State.key],
+        update={State.value: (State.value.cast("integer") + 1).cast("text")},
     ).execute()
     return latest()
