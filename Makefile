@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
-.PHONY: run test lint conformance corpus bench screenshots lock
+.PHONY: run test lint conformance lighthouse corpus bench screenshots lock
 
 # Job control gives both servers a process group each, so that nothing of them is left when one ends.
 run: SHELL := bash
@@ -32,6 +32,10 @@ test: .venv/dev .venv/chromium
 
 conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
 	$(BIN)/python -m pytest tests/conformance
+
+# Also how fast the main pages are, which no test asks: it depends on what else the machine does.
+lighthouse: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
+	$(BIN)/python -m tests.conformance.test_lighthouse
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 // The inbox while somebody works in it: nothing moves, no draft is lost, and the browser tells of new calls if asked to.
 
-const ofInbox = (event) => event.detail.ctx?.target?.id === "inbox";
+const ofInbox = (event) => event.detail.ctx?.target?.closest?.("#inbox");
 const cards = () => [...document.querySelectorAll("#inbox > article")];
 const above = (element) => element.getBoundingClientRect().top;
 const tall = (card) => card.getBoundingClientRect().height;
