@@ -14,6 +14,21 @@ from tests.browser import chromium
 from tests.house import PASSWORD
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SPACED_OUT = """() => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`* { line-height: 1.5 !important; letter-spacing: 0.12em !important;
+    word-spacing: 0.16em !important; } p { margin-bottom: 2em !important; }`);
+  document.adoptedStyleSheets = [sheet];
+}"""
+# Text that its box cuts off without a way to scroll to it. A line that ends in an ellipsis says that there is more.
+CUT_OFF = """() => [...document.querySelectorAll("body *")]
+  .filter((one) => {
+    const style = getComputedStyle(one);
+    const cuts = /hidden|clip/.test(style.overflowX + style.overflowY) && style.textOverflow !== "ellipsis";
+    const over = one.scrollHeight > one.clientHeight + 2 || one.scrollWidth > one.clientWidth + 2;
+    return cuts && over && one.clientHeight > 1 && one.clientWidth > 1 && one.innerText?.trim();
+  })
+  .map((one) => `cut off when spaced out: ${one.outerHTML.slice(0, 100)}`)"""
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
@@ -65,6 +80,12 @@ class Visitor:
             for rule in found
             for node in rule["nodes"]
         ]
+
+    def lost_when_spaced_out(self) -> list[str]:
+        """What no longer fits when a reader spaces the text as WCAG 1.4.12 lets them."""
+        self.page.evaluate(SPACED_OUT)
+        cut: list[str] = self.page.evaluate(CUT_OFF)
+        return [*cut, *(["scrolls sideways when spaced out"] if self.scrolls_sideways() else [])]
 
     def scrolls_sideways(self) -> bool:
         wide: Any = self.page.evaluate(
