@@ -25,10 +25,12 @@ from webapp.services import (
     checks,
     connections,
     integrations,
+    pauses,
     policies,
     sync,
 )
 from webapp.services.audit import COMMAND
+from webapp.services.standstill import EVERYTHING
 from webapp.store.models import Approval, Entry, Integration, Intent, Tool
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
@@ -275,6 +277,48 @@ def on_its_way(json_wanted: bool) -> None:
         for i in Intent.select().order_by(Intent.created_at)
     )
     show(rows, json_wanted)
+
+
+@command("pause")
+@click.argument("name", required=False)
+@click.option("--agent", help="An agent instead of a server.")
+@click.option("--all", "everything", is_flag=True, help="All calls of everybody.")
+@click.option("--writes", is_flag=True, help="All writes of everybody.")
+@click.option("--reason", required=True, help="Stands on Home and in the log.")
+def pause(name: str | None, agent: str | None, everything: bool, writes: bool, reason: str) -> None:
+    """Stop a server, an agent, all writes or all calls, from the next call on."""
+    _one_of(name, agent, everything, writes)
+    if everything or writes:
+        made = pauses.stop("calls" if everything else "writes", COMMAND, reason)
+        click.echo(f"Stopped: {pauses.LEVELS[made.scope]}.")
+    elif agent:
+        pauses.pause_agent(agents.by_name(agent), COMMAND, reason)
+        click.echo(f"{agent} is paused.")
+    else:
+        pauses.pause_server(integration(name or ""), COMMAND, reason)
+        click.echo(f"{name} is paused.")
+
+
+@command("resume")
+@click.argument("name", required=False)
+@click.option("--agent", help="An agent instead of a server.")
+@click.option("--all", "everything", is_flag=True, help="What was stopped for everybody.")
+def resume(name: str | None, agent: str | None, everything: bool) -> None:
+    """Let a server, an agent or everything go on; what was paused by itself stays so."""
+    _one_of(name, agent, everything)
+    if everything:
+        pauses.resume(EVERYTHING, COMMAND)
+    elif agent:
+        pauses.resume(pauses.key_of_agent(agents.by_name(agent)), COMMAND)
+    else:
+        pauses.resume(pauses.key_of_server(integration(name or "")), COMMAND)
+    left = [one.key for one in pauses.standing()]
+    click.echo(f"Resumed. Still paused: {', '.join(left)}." if left else "Resumed. Nothing is paused.")
+
+
+def _one_of(*given: object) -> None:
+    if sum(bool(one) for one in given) != 1:
+        raise InvalidInput("Name one thing: a server, --agent NAME, --all, or --writes to pause.")
 
 
 @command("disconnect")

@@ -12,7 +12,7 @@ import pytest
 from tests.authority import Service, authority
 from tests.house import House, text_of
 from tests.signing_in import connected, sign_in
-from webapp.services import grants, integrations, sync
+from webapp.services import grants, integrations, pauses, sync
 from webapp.services.audit import COMMAND
 from webapp.store.fields import now
 from webapp.store.models import Entry, Grant, Integration
@@ -136,8 +136,8 @@ def test_a_sign_in_service_in_trouble_is_waited_for(
     service.faults.token_status, service.faults.token_troubles = 503, -1
     service.expire_access_tokens()
     change(house, notes, expires_at=now())
-    house.do(lambda: integrations.pause(integrations.find(notes), COMMAND))
-    house.do(lambda: integrations.resume(integrations.find(notes), COMMAND))
+    house.do(lambda: pauses.pause_server(integrations.find(notes), COMMAND, "a test"))
+    house.do(lambda: pauses.resume(f"server:{notes}", COMMAND))
     answer = read(house, key, notes)
     assert "did not run" in answer and "sign in" not in answer
     asked = len(service.asked("/token"))

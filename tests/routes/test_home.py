@@ -25,7 +25,7 @@ from tests.routes.settings_house import (  # noqa: F401
 from tests.routes.visitors import Visitor, text_of
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import modern
-from webapp.services import agents, approvals, health, integrations, reviews, sync
+from webapp.services import agents, approvals, health, integrations, pauses, reviews, sync
 from webapp.services.audit import COMMAND
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -109,7 +109,7 @@ def test_a_server_in_trouble_is_named_with_its_reason(
 
 
 def test_a_paused_server_is_nobodys_task(viewer: Visitor, connect: Connect) -> None:
-    integrations.pause(connect("desk"), COMMAND)
+    pauses.pause_server(connect("desk"), COMMAND, "a test")
     assert "All is well" in needs(viewer)
 
 

@@ -11,7 +11,7 @@ from tests.services.conftest import Connect
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import modern
 from webapp.errors import Forbidden, InvalidInput, NotFound, Stale
-from webapp.services import connections, headers, health, integrations, practice
+from webapp.services import connections, headers, health, integrations, pauses, practice
 from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -158,15 +158,6 @@ def test_a_rename_changes_the_title_and_no_name(servers: Farm, connect: Connect,
         integrations.rename(desk, "   ", ann)
 
 
-def test_pause_and_resume(servers: Farm, connect: Connect, tom: Actor, vic: Actor) -> None:
-    servers.put(modern((READ,)))
-    desk = connect()
-    assert integrations.pause(desk, tom).state == "paused"
-    assert integrations.resume(desk, tom).state == "connected"
-    with pytest.raises(Forbidden):
-        integrations.pause(desk, vic)
-
-
 def test_a_mark_is_logged_when_the_state_changes_and_only_then(servers: Farm, connect: Connect) -> None:
     servers.put(modern((READ,)))
     desk = connect()
@@ -181,7 +172,8 @@ def test_a_mark_is_logged_when_the_state_changes_and_only_then(servers: Farm, co
 def test_a_mark_wakes_neither_drafts_nor_paused_servers(servers: Farm, connect: Connect, ann: Actor) -> None:
     servers.put(modern((READ,)))
     draft = integrations.add_server("https://mcp.example.com", ann, name="draft")
-    desk = integrations.pause(connect(), ann)
+    desk = connect()
+    pauses.pause_server(desk, ann, "a test")
     for one in (draft, desk):
         integrations.mark(one, "connected", "")
         integrations.mark(one, "unreachable", "gone")

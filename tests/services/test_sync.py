@@ -13,7 +13,7 @@ from tests.services.conftest import Connect
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, always, legacy, modern, page, result
 from webapp.errors import BadReply, NeedsAuthorization, Stale, Unreachable
-from webapp.services import integrations, policies, sync
+from webapp.services import integrations, pauses, policies, sync
 from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -260,7 +260,8 @@ def test_a_listing_for_a_server_that_was_disconnected_meanwhile_is_dropped(
 
 def test_a_paused_server_stays_paused(servers: Farm, connect: Connect, ann: Actor) -> None:
     servers.put(modern((READ,)))
-    desk = integrations.pause(connect(), ann)
+    desk = connect()
+    pauses.pause_server(desk, ann, "a test")
     sync.sync(desk, ann)
     assert integrations.find("desk").state == "paused"
 
@@ -280,7 +281,7 @@ def test_only_one_worker_takes_a_due_sync(servers: Farm, connect: Connect) -> No
 def test_drafts_and_paused_servers_are_never_due(servers: Farm, connect: Connect, ann: Actor) -> None:
     servers.put(modern((READ,)))
     integrations.add_server("https://mcp.example.com/mcp", ann)
-    integrations.pause(connect(), ann)
+    pauses.pause_server(connect(), ann, "a test")
     with writing():
         Integration.update(sync_due_at=None).execute()
     assert sync.due() == []

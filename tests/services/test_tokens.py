@@ -15,7 +15,7 @@ import pytest
 from tests.authority import Service, authority
 from tests.signing_in import connected, sign_in, somebody
 from webapp.errors import InvalidInput, NeedsAuthorization, Unreachable
-from webapp.services import connections, grants, headers, integrations, tokens
+from webapp.services import connections, grants, headers, integrations, pauses, tokens
 from webapp.services.audit import COMMAND
 from webapp.services.tokens import Presented
 from webapp.store.database import writing
@@ -426,7 +426,7 @@ def test_a_lost_client_can_not_renew(notes: Integration, service: Service) -> No
 
 
 def test_a_pause_stays_a_pause(notes: Integration, service: Service) -> None:
-    integrations.pause(notes, COMMAND)
+    pauses.pause_server(notes, COMMAND, "a test")
     service.faults.refresh_error = "invalid_grant"
     left(-1)
     with pytest.raises(NeedsAuthorization):

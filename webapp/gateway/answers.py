@@ -12,12 +12,21 @@ from webapp.store.fields import now
 from webapp.store.models import Approval
 from webapp.upstream import strict
 
+PAUSED = {
+    "calls": "An operator has stopped all calls for the time being.",
+    "writes": "An operator has stopped all calls that may change something, for the time being. Reads still run.",
+    "server": "An operator has paused the server {server} for the time being.",
+    "agent": "An operator has paused this agent for the time being.",
+}
 CUT_OFF = "This call was cut off before its answer came. It may have run: check before you try again."
 UNKNOWN = failure(CUT_OFF, "unknown_outcome", "check_first")
 
 
 def waiting(approval: Approval, address: str) -> dict[str, Any]:
     link = f"{address}/approvals/{approval.id}"
+    if approval.frozen_at is not None:
+        text = f"This call waits for approval ({approval.id}), but an operator has paused what it needs: not run."
+        return failure(text, "paused", "later", status="waiting", approval_id=approval.id, approve_url=link)
     minutes = max(1, round((approval.expires_at - now()).total_seconds() / 60))
     return failure(
         f"Waiting for a person to approve this call (approval {approval.id}). It has not run yet. "
@@ -94,6 +103,12 @@ def outcome(approval: Approval, result: dict[str, Any] | None) -> dict[str, Any]
     if approval.note == approvals.CHANGED:
         return failure(f"{text} List the tools again; you may ask again.", "not_run", "later", **facts)
     return failure(text, "not_offered", "no", **facts)
+
+
+def paused(tool: CatalogueTool, scope: str) -> dict[str, Any]:
+    """Why is for people: the reason they wrote may name what an agent should not know of."""
+    text = f"{PAUSED[scope].format(server=tool.source.name)} This call has not run. It may run later."
+    return failure(text, "paused", "later", scope=scope, server=tool.source.name)
 
 
 def from_rpc_error(error: dict[str, Any]) -> dict[str, Any]:

@@ -138,6 +138,8 @@ class Calls:
 
     async def answer(self, call: Call) -> Answer:
         """What the caller gets: the result, a refusal, or word that a person must decide first."""
+        if paused := self._paused(call):
+            return await self._stand_still(call, paused)
         if call.tool.policy == "auto" or call.confirmed:
             return Answer(await self._run(call))
         approval_id = await self._write(lambda: self._ask(call))
@@ -166,6 +168,19 @@ class Calls:
         if approval.state in approvals.DECIDED:
             return Answer(answers.running(approval), approval_id, waiting=True)
         return Answer(answers.waiting(approval, self.config.address), approval_id, waiting=True)
+
+    def _paused(self, call: Call) -> str:
+        """From memory: the catalogue was compared with the store when this call came in."""
+        agent_id = call.caller.id if call.caller.kind == "agent" else None
+        standing = self.catalogues.latest.standstill
+        return standing.scope(agent_id, call.tool.source.id, call.tool.kind)
+
+    async def _stand_still(self, call: Call, scope: str) -> Answer:
+        """Refused, and on record like every call."""
+        row = call.row("refused", self.config.log_arguments, {"why": f"paused: {scope}"})
+        await self._write(lambda: audit.append([row]))
+        call.outcome = "refused"
+        return Answer(answers.paused(call.tool, scope))
 
     async def await_own(
         self, agent: KnownAgent, approval_id: str, seconds: float, reason: str, on_progress: Progress | None

@@ -12,7 +12,9 @@ from typing import Any
 
 from peewee import chunked
 
+from webapp.services import standstill
 from webapp.services.own_tools import Mode
+from webapp.services.standstill import Standstill
 from webapp.store import generation
 from webapp.store.database import snapshot
 from webapp.store.fields import now
@@ -86,8 +88,10 @@ class KnownAgent:
 class Catalogue:
     generation: int = -1
     agents: dict[str, KnownAgent] = field(default_factory=dict)  # by key hash
+    standstill: Standstill = Standstill()
     tools: list[CatalogueTool] = field(default_factory=list)  # in the order of their wire names
-    by_name: dict[str, CatalogueTool] = field(default_factory=dict)  # wire and catalogue names
+    # By wire and catalogue name; those of paused servers too, so that an agent hears why.
+    by_name: dict[str, CatalogueTool] = field(default_factory=dict)
     by_source: dict[tuple[str, str], CatalogueTool] = field(
         default_factory=dict
     )  # (server name, own tool name)
@@ -100,7 +104,8 @@ class Catalogue:
         return known if known and known.usable else None
 
     def find(self, agent: KnownAgent, name: object, server: str = "") -> CatalogueTool | None:
-        """The tool this agent may call by this name. Unknown, disabled and forbidden all look like None."""
+        """The tool this agent may call by this name. Unknown, disabled and forbidden all look like None; whether it
+        stands still is for `standstill` to say."""
         if not isinstance(name, str):
             return None
         tool = self.by_source.get((server, name)) if server else self.by_name.get(name)
@@ -146,13 +151,15 @@ def load(before: Catalogue | None = None) -> Catalogue:
     with database.connection_context(), snapshot():  # generation and rows fit together
         number = generation.read()
         sources = {source.id: source for source in _sources()}
-        tools = sorted(_tools(sources, before.tools if before else []), key=lambda tool: tool.wire_name)
+        known = sorted(_tools(sources, before.tools if before else []), key=lambda tool: tool.wire_name)
+        standing = standstill.now_standing()
         return Catalogue(
             generation=number,
             agents=_agents(),
-            tools=tools,
-            by_name={name: tool for tool in tools for name in (tool.catalogue_name, tool.wire_name)},
-            by_source={(tool.source.name, tool.name): tool for tool in tools},
+            standstill=standing,
+            tools=[tool for tool in known if tool.source.id not in standing.servers],
+            by_name={name: tool for tool in known for name in (tool.catalogue_name, tool.wire_name)},
+            by_source={(tool.source.name, tool.name): tool for tool in known},
         )
 
 
@@ -160,7 +167,7 @@ def _sources() -> Iterable[Source]:
     rows = (
         Integration.select(Integration, Connection.changed_at.alias("changed"))
         .left_outer_join(Connection)
-        .where(Integration.state.in_(Integration.OFFERED))
+        .where(Integration.state.in_(Integration.OFFERED) | _paused_servers())
         .objects()
     )
     for row in rows:
@@ -168,6 +175,10 @@ def _sources() -> Iterable[Source]:
         changed = f"{row.url} {row.protocol} {row.allowances} {row.changed} {seconds}"
         logs = bool(row.server.get("logs"))
         yield Source(row.id, row.kind, row.name, changed, row.title, row.protocol, logs, seconds, row.state)
+
+
+def _paused_servers() -> Any:
+    return (Integration.kind == "server") & (Integration.state == "paused")
 
 
 def _tools(sources: dict[int, Source], before: list[CatalogueTool]) -> list[CatalogueTool]:

@@ -15,7 +15,7 @@ from webapp.routes.guards import settings
 from webapp.routes.replies import is_htmx
 
 NOUNS = (
-    "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "wizard", "oauth", "agents",
+    "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "pauses", "wizard", "oauth", "agents",
     "people", "notices", "general", "account", "help", "login", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)

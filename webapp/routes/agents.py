@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
-from webapp.services import agents, budget
+from webapp.services import agents, budget, pauses
 from webapp.services.own_tools import SEARCH_ABOVE, Mode
 from webapp.store.fields import now
 from webapp.store.models import Agent, Entry, Integration
@@ -53,6 +53,25 @@ def create() -> ResponseReturnValue:
 @allow("viewer")
 def show(agent_id: int) -> ResponseReturnValue:
     return _show(agents.get(agent_id))
+
+
+@bp.post("/<int:agent_id>/state")
+@allow("technician")
+def set_state(agent_id: int) -> ResponseReturnValue:
+    agent = agents.get(agent_id)
+    match request.form.get("wanted", ""):
+        case "paused":
+            try:
+                pauses.pause_agent(agent, current_actor(), request.form.get("reason", ""))
+            except InvalidInput as error:
+                return _show(agent, error)
+            flash(f"{agent.name} is paused: its calls are refused from now on.")
+        case "active":
+            pauses.resume(pauses.key_of_agent(agent), current_actor())
+            flash(f"{agent.name} may call again.")
+        case _:
+            raise InvalidInput("Choose to pause or to resume.", field="wanted")
+    return leave_for(url_for(".show", agent_id=agent_id))
 
 
 @bp.post("/<int:agent_id>/limits")

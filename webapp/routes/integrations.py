@@ -21,6 +21,7 @@ from webapp.services import (
     health,
     holding,
     integrations,
+    pauses,
     policies,
     practice,
     sync,
@@ -97,12 +98,19 @@ def set_state(name: str) -> ResponseReturnValue:
     integration = integrations.find(name)
     match request.form.get("wanted", ""):
         case "paused":
-            integrations.pause(integration, current_actor())
-            return _answer(integration, said="Paused: agents no longer see its tools.")
+            return _pause(integration)
         case "connected":
-            integrations.resume(integration, current_actor())
+            pauses.resume(pauses.key_of_server(integration), current_actor())
             return _answer(integration, said="Resumed: agents see its tools again.")
     raise InvalidInput("Choose to pause or to resume.", field="wanted")
+
+
+def _pause(integration: Integration) -> ResponseReturnValue:
+    try:
+        pauses.pause_server(integration, current_actor(), request.form.get("reason", ""))
+    except InvalidInput as error:
+        return _answer(integration, status=error.status, error=error)
+    return _answer(integration, said="Paused: agents no longer see its tools, and calls of them are refused.")
 
 
 @bp.post("/<name>/new-tools")

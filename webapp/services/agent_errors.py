@@ -13,7 +13,7 @@ ABOUT = "gatehouse/error"
 # docs/agents.md tells agents' authors what each of them means.
 Kind = Literal[
     "waiting", "running", "denied", "expired", "not_run", "not_offered", "auth", "unreachable", "timeout",
-    "server_busy", "upstream_error", "needs_input", "too_large", "rate_limited", "invalid", "unknown_outcome",
+    "server_busy", "upstream_error", "needs_input", "too_large", "rate_limited", "paused", "invalid", "unknown_outcome",
     "gatehouse",
 ]  # fmt: skip
 # no: the same call fails again · later: nothing is in doubt · check_first: it may have run · wait: it is under way

@@ -1,4 +1,4 @@
-"""Sources of tools: adding a server, finishing its set-up, renaming and pausing it."""
+"""Sources of tools: adding a server, finishing its set-up, renaming it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from webapp.builtin import BUILTINS
 from webapp.errors import InvalidInput, NotFound, Stale
-from webapp.services import addresses, audit, checks, health, names
+from webapp.services import addresses, audit, checks, names
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.builtins import configure_builtin, ensure_builtins, set_builtin
@@ -32,9 +32,7 @@ __all__ = [
     "going",
     "mark",
     "next_step",
-    "pause",
     "rename",
-    "resume",
     "same_address",
     "set_builtin",
 ]
@@ -166,26 +164,6 @@ def rename(integration: Integration, title: str, actor: Actor) -> Integration:
     return _again(integration)
 
 
-def pause(integration: Integration, actor: Actor) -> Integration:
-    """Agents stop seeing its tools at once; nothing is forgotten."""
-    needs(actor, "technician")
-    with writing():
-        current = _server(integration)
-        if current.state == "draft":
-            raise Stale("This server is not set up yet.")
-        _switch(current, "paused", "integration.paused", actor)
-    return _again(integration)
-
-
-def resume(integration: Integration, actor: Actor) -> Integration:
-    needs(actor, "technician")
-    with writing():
-        current = _server(integration)
-        if current.state == "paused":
-            _switch(current, health.settled(current), "integration.resumed", actor)
-    return _again(integration)
-
-
 # --- small things they share
 
 
@@ -193,13 +171,6 @@ def _again(integration: Integration) -> Integration:
     current: Integration | None = Integration.get_or_none(Integration.id == integration.id)
     if current is None:
         raise NotFound("This integration was disconnected meanwhile.")
-    return current
-
-
-def _server(integration: Integration) -> Integration:
-    current = _again(integration)
-    if current.kind != "server":
-        raise Stale("A built-in is not paused but switched off, by an admin.")
     return current
 
 
@@ -220,10 +191,3 @@ def _free_name(wanted: str | None, host: str) -> str:
 
 def _title(title: str | None) -> str:
     return " ".join((title or "").split())[:LONGEST_TITLE]
-
-
-def _switch(integration: Integration, state: str, action: str, actor: Actor) -> None:
-    if integration.state == state:
-        return
-    Integration.update(state=state, state_reason="").where(Integration.id == integration.id).execute()
-    audit.record(action, actor, integration=integration.name)

@@ -427,11 +427,16 @@ class Approval(Table):
 
     @property
     def late(self) -> bool:
-        return bool(self.state == "waiting" and self.expires_at <= now())
+        return bool(self.state == "waiting" and self.frozen_at is None and self.expires_at <= now())
+
+    @classmethod
+    def in_time(cls) -> Any:
+        """The condition for a clock that has not run out, or stands still."""
+        return (cls.expires_at > now()) | cls.frozen_at.is_null(False)
 
     @classmethod
     def waiting(cls) -> ModelSelect:
-        return cls.select().where(cls.state == "waiting", cls.expires_at > now()).order_by(cls.created_at)
+        return cls.select().where(cls.state == "waiting", cls.in_time()).order_by(cls.created_at)
 
     @classmethod
     def inbox(cls, still_shown: timedelta, shown: Iterable[str] = ()) -> ModelSelect:

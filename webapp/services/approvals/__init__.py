@@ -12,6 +12,7 @@ from webapp.services.approvals.endings import (
     withdraw_changed,
     withdraw_of,
 )
+from webapp.services.approvals.freezing import settle as settle_clocks
 from webapp.services.approvals.record import (
     DECIDED,
     FINISHED,
@@ -42,6 +43,6 @@ __all__ = [
     "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "answers_of",
     "arguments_of", "ask", "asked_with", "attend", "claim", "decide", "decide_all", "delivered",
     "expire_old", "extend", "fail", "finish", "get", "give_reason", "is_claimed", "lost", "of_agent",
-    "of_call", "put_back", "recent_of", "release", "result_of", "startable", "states_of", "too_late",
+    "of_call", "put_back", "recent_of", "release", "result_of", "settle_clocks", "startable", "states_of", "too_late",
     "withdraw", "withdraw_changed", "withdraw_of",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from webapp.errors import TooMany
 from webapp.services import audit
-from webapp.services.approvals import endings, record, standing
+from webapp.services.approvals import endings, freezing, record, standing
 from webapp.services.audit import Actor
 from webapp.services.redaction import digest_of, keep
 from webapp.store import generation
@@ -55,7 +55,7 @@ def ask(asked: Asked, *, minutes: int, most_open: int, log_arguments: str) -> st
     Runs in the caller's transaction. Raises TooMany when the agent has `most_open` already.
     """
     known = Approval.get_or_none(Approval.open_key == asked.key)
-    if known and not (known.state == "waiting" and known.expires_at <= now()):
+    if known and not known.late:
         return str(known.id)
     if known:
         endings.expire(known)
@@ -70,6 +70,8 @@ def ask(asked: Asked, *, minutes: int, most_open: int, log_arguments: str) -> st
 
 def _create_waiting(asked: Asked, minutes: int, log_arguments: str) -> str:
     approval = _create(asked, now() + timedelta(minutes=minutes))
+    if freezing.scope_of(approval):  # it was on its way here when that was paused
+        freezing.freeze(approval)
     record.write_down(approval, "waiting", keep(asked.arguments, log_arguments))
     generation.raise_by_one()
     return str(approval.id)

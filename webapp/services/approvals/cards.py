@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.services.accounts import ROLES
-from webapp.services.approvals import excerpts, record, runs, second_person, sight
+from webapp.services.approvals import decisions, excerpts, freezing, record, runs, second_person, sight
 from webapp.services.approvals.differences import Argument, Difference, difference, last_approved
 from webapp.services.approvals.excerpts import Room
 from webapp.services.approvals.sight import Sight
@@ -103,7 +103,15 @@ def inbox(reader: User, shown: Iterable[str] = (), seen: str = "") -> Inbox | No
 def _mark(rows: list[Approval], waiting: int) -> str:
     """Each minute it is another, for the sake of "3 minutes ago"."""
     facts = [
-        (row.id, row.state, row.late, row.expires_at.isoformat(), row.reason, row.agent_is_waiting)
+        (
+            row.id,
+            row.state,
+            row.late,
+            str(row.frozen_at),
+            row.expires_at.isoformat(),
+            row.reason,
+            row.agent_is_waiting,
+        )
         for row in rows
     ]
     return digest_of([facts, waiting, f"{now():%d %H:%M}"])[:16]
@@ -140,6 +148,8 @@ def _open(made: Card, reader: User, waiting: Iterable[Approval]) -> Card:
 
 
 def _hindrance(approval: Approval, reader: User) -> str:
+    if scope := freezing.scope_of(approval):
+        return f"It can’t run now: {decisions.PAUSED[scope]}. You can still deny it."
     if why := runs.hindrance(approval):
         return f"It can’t run: {why}"
     return second_person.hindrance(approval, reader.id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from webapp.errors import InvalidInput, Stale
 from webapp.services import audit
 from webapp.services.accounts import needs
-from webapp.services.approvals import record, runs, second_person, standing
+from webapp.services.approvals import freezing, record, runs, second_person, standing
 from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -30,6 +30,12 @@ REASONS = {
     "too-much": "This changes too much at once: ask for less.",
 }
 LONGEST_NOTE = 2000
+PAUSED = {
+    "calls": "all calls are stopped",
+    "writes": "all writes are stopped",
+    "server": "its server is paused",
+    "agent": "its agent is paused",
+}
 MORE_TIME = timedelta(minutes=30)
 LONGEST_LIFE = timedelta(hours=24)
 MOST_AT_ONCE = 100
@@ -48,7 +54,7 @@ def decide(approval_id: str, decision: str, actor: Actor, note: str = "", *, rea
             _check_can_run(approval)
         changed = (
             Approval.update(state=DECISIONS[decision][0], decided_by=actor.name, decided_at=now(), note=words)
-            .where(Approval.id == approval_id, Approval.state == "waiting", Approval.expires_at > now())
+            .where(Approval.id == approval_id, Approval.state == "waiting", Approval.in_time())
             .execute()
         )
         if not changed:
@@ -59,6 +65,10 @@ def decide(approval_id: str, decision: str, actor: Actor, note: str = "", *, rea
 
 def _check_can_run(approval: Approval) -> None:
     """A person hears at once what would only stop the run."""
+    if approval.state == "waiting" and (scope := freezing.scope_of(approval)):
+        raise Stale(
+            f"This call can't run: {PAUSED[scope]}.", next_step="Resume first. You can still deny it."
+        )
     if approval.state == "waiting" and (why := runs.hindrance(approval)):
         raise Stale(
             f"This call can't run: {why}",
@@ -135,7 +145,9 @@ def extend(approval_id: str, until: datetime, actor: Actor) -> Approval:
     needs(actor, "technician")
     with writing():
         approval = record.get(approval_id)
-        if approval.state != "waiting" or approval.expires_at <= now():
+        if approval.frozen_at is not None:
+            raise Stale("Its clock stands still while it is paused.", next_step="Resume first.")
+        if approval.state != "waiting" or approval.late:
             raise Stale(too_late(approval), next_step="If the call is still wanted, the agent can ask again.")
         expires_at: datetime = approval.expires_at
         created_at: datetime = approval.created_at

@@ -18,7 +18,7 @@ CHANGED = "the definition of its tool changed while it waited"
 
 def expire_old() -> int:
     """Close what nobody decided in time, and forget outcomes nobody fetched. In the caller's transaction."""
-    late = list(Approval.select().where(Approval.state == "waiting", Approval.expires_at <= now()))
+    late = list(Approval.select().where(Approval.state == "waiting", ~Approval.in_time()))
     for approval in late:
         expire(approval)
     _forget_unfetched()

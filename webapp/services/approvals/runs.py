@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.services.agent_errors import failure
-from webapp.services.approvals import record
+from webapp.services.approvals import freezing, record
 from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import Agent, AgentIntegration, Approval, Integration, User
@@ -37,6 +37,9 @@ def claim(approval_id: str, worker: str) -> Approval | None:
     if not taken:
         return None
     approval = record.get(approval_id)
+    if freezing.scope_of(approval):
+        freezing.freeze(approval)
+        return None
     why = hindrance(approval)
     if not why and now() - approval.decided_at > START_WITHIN:
         why = "Gatehouse was down when it was approved."
@@ -98,8 +101,12 @@ def hindrance(approval: Approval) -> str:
         return "the tool was disabled meanwhile."
     if tool.definition_digest != approval.definition_digest:
         return "the tool's definition changed after it was asked for."
-    if tool.integration.state in ("paused", "draft"):
-        return "the integration is paused."
+    if (
+        tool.integration.state == "draft"
+        or tool.integration.kind == "builtin"
+        and tool.integration.state == "paused"
+    ):
+        return "the integration is switched off."
     if approval.asked_by_id:
         return _asker_may_not(approval.asked_by)
     if agent is None or not agent.usable:
