@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests import finding
+from tests import finding, screening
 from webapp.services.seeding import Seed, seed
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared/corpus/tools-dev.jsonl"
@@ -120,6 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(finding.report(searched))
             if asked.wrong:
                 print(finding.misses(searched))
+            print("\nscreening: poisoned tools, and tools that mean no harm")
+            print(screening.report(tools))
+            if asked.wrong:
+                print(screening.mistakes(tools))
 
 
 if __name__ == "__main__":

@@ -5,32 +5,54 @@ What it finds is a reason to look, not a verdict. It is measured on real tools a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webapp.services.screening import characters
-from webapp.services.screening.flags import REASONS, TITLES, Flag
+from webapp.services.screening import characters, disguises
+from webapp.services.screening.flags import REASONS, TITLES, Flag, passage
+from webapp.services.screening.lookalikes import Neighbours, plain
+from webapp.services.screening.orders import RULES, SIGNS
 from webapp.services.screening.texts import texts_of
 
 __all__ = ["REASONS", "TITLES", "VERSION", "Flag", "Neighbours", "in_words", "screen"]
 
 # Goes up with the rules: the next sync of each server looks at its known tools again.
-VERSION = 1
+VERSION = 2
 MOST_FLAGS = 6
-
-
-class Neighbours:
-    def __init__(self, server: str, tools: Iterable[tuple[str, str]]) -> None:
-        self.server = server
+# Rules look at so much of a text at once: no text takes them long.
+WINDOW, OVERLAP = 2000, 300
+SHORTEST, LONGEST = 20, 60_000
 
 
 def screen(definition: Mapping[str, Any], neighbours: Neighbours | None = None) -> list[Flag]:
     """What is suspicious, the first of each kind; empty for nothing."""
     found: dict[str, Flag] = {}
+    name = definition.get("name")
+    if neighbours is not None and isinstance(name, str):
+        found = {flag.kind: flag for flag in neighbours.flags_of(name)}
     for where, text in texts_of(definition):
-        for flag in characters.flags_in(where, text):
+        for flag in _flags_in(where, text):
             found.setdefault(flag.kind, flag)
     return list(found.values())[:MOST_FLAGS]
+
+
+def _flags_in(where: str, text: str) -> Iterator[Flag]:
+    if len(text) > LONGEST:
+        yield Flag("unseen", where, f"{text[:100]}… ({len(text)} characters: nobody reads that)")
+        text = text[:LONGEST]
+    yield from characters.flags_in(where, text)
+    yield from disguises.flags_in(where, text)
+    read = " ".join(plain(text).split()).replace("’", "'")
+    if " " not in read:
+        read = read.replace("_", " ").replace("-", " ")
+    if len(read) < SHORTEST:
+        return
+    rules = [(kind, rule) for kind, rule in RULES.items() if SIGNS[kind].search(read)]
+    for start in range(0, len(read), WINDOW):
+        part = read[start : start + WINDOW + OVERLAP]
+        for kind, rule in rules:
+            if match := rule.search(part):
+                yield Flag(kind, where, passage(part, *match.span()))
 
 
 def in_words(flag: Flag) -> str:

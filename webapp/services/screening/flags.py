@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TITLES = {"hidden": "Hidden characters"}
-REASONS = {"hidden": "a model reads them, a person does not see them."}
+TITLES = {
+    "order": "Orders for the model",
+    "secrecy": "Secrecy",
+    "theft": "Reaching for secrets",
+    "takeover": "Rule over other tools",
+    "hidden": "Hidden characters",
+    "unseen": "Hidden text",
+    "encoded": "Encoded text",
+    "lookalike": "Look-alike name",
+}
+REASONS = {
+    "order": "it speaks to the model, and not of what the tool does.",
+    "secrecy": "it wants something kept from people.",
+    "theft": "it asks for files, keys or conversations, or sends things elsewhere.",
+    "takeover": "it gives orders about other tools or about asking people.",
+    "hidden": "a model reads them, a person does not see them.",
+    "unseen": "a page would not show it, a model reads it.",
+    "encoded": "a person can’t read it, a model can.",
+    "lookalike": "it can be taken for something it is not.",
+}
 AROUND = 60
 LONGEST = 200
 
