@@ -95,7 +95,7 @@ def flag_reason(kind: str) -> str:
 @bp.app_template_filter("flag_titles")
 def flag_titles(flags: list[dict[str, str]]) -> str:
     titles = dict.fromkeys(flag_title(flag["kind"]) for flag in flags)
-    return ", ".join(titles).capitalize()
+    return ", ".join(titles)
 
 
 @bp.get("")
