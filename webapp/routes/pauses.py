@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import leave_for, local, page
-from webapp.routes.tools import people
+from webapp.routes.rows import people
 from webapp.services import pauses
 from webapp.services.standstill import EVERYTHING
 from webapp.store.models import Pause
