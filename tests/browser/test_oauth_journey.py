@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -121,6 +122,31 @@ def test_refusing_is_answered_with_ways_on(
     assert "error=" not in page.url
     ended.get_by_role("button", name="Try again").click()
     expect(page.locator("#ahead")).to_be_visible()
+
+
+PAYLOAD = (
+    "'\"><script>window.ran=1</script><img src=x onerror='window.ran=1'><a href=javascript:window.ran=1>x</a>"
+)
+
+
+def test_what_comes_back_runs_nowhere_and_stays_in_no_address(
+    house: House, practice: str, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit(house.url)
+    page = offered(visitor)
+    page.get_by_role("button", name=re.compile("^Sign in at ")).click()
+    for name in ("error", "error_description", "code", "iss", "unknown", "state"):
+        signing_in.jump(page)
+        page.get_by_role("button", name="Allow").wait_for()
+        state = parse_qs(urlsplit(page.url).query)["state"][0]
+        answer = {"state": state, "iss": f"{practice}/oauth", "error": "server_error"} | {name: PAYLOAD}
+        page.goto(f"{house.url}/oauth/callback?{urlencode(answer)}")
+        assert page.url.startswith(f"{house.url}/oauth/") and not urlsplit(page.url).query
+        assert page.evaluate("window.ran") is None and not page.locator("a[href^=javascript]").count()
+        if name != "state":
+            page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#main")).to_contain_text("not known here")
+    assert visitor.faults == [], "the policy for scripts had nothing to stop"
 
 
 def test_with_the_keyboard_alone(house: House, practice: str, visit: Callable[..., Visitor]) -> None:

@@ -181,7 +181,7 @@ def sign_ins_fail_in_every_way(life: Life) -> None:
     _, callback = life.walked(vendor, "basic")
     for odd in (f"{callback}&code=another", callback, callback.replace("state=", "state=x"), callback):
         life.admin.get(odd)
-    page, callback = life.walked(vendor, "basic", pasted="yes")
+    page, callback = life.walked(vendor, "basic")
     assert life.admin.post(f"{page}/pasted", address=f"x{callback}").status == 422
     assert life.admin.post(f"{page}/pasted", address=callback).status == 303
 

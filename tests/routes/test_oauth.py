@@ -469,28 +469,55 @@ def visitor_at(app_data: Any, **settings: Any) -> Visitor:
     return Visitor.signed_in(opened(app_data, **settings))
 
 
-def test_over_plain_http_the_problem_is_said_before_the_jump_and_the_address_is_pasted(
-    app: Flask, service: Service, draft: str
-) -> None:
-    app = opened(
-        app.extensions["gatehouse"].data, public_url="http://localhost.lan:8000", trusted_hosts=("localhost",)
-    )
-    admin = Visitor.signed_in(app)
-    text = text_of(admin.get(f"{SETUP}/sign-in"))
-    assert "own address begins with http://" in text and "Sign in and paste the address by hand" in text
-    page = begun(admin, pasted="yes")
+@pytest.fixture
+def lan(app: Flask, draft: str) -> Visitor:
+    """Over http under a name of the own network, where no sign-in service sends anybody."""
+    data = app.extensions["gatehouse"].data
+    return Visitor.signed_in(opened(data, public_url="http://gate.lan:8000", trusted_hosts=("localhost",)))
+
+
+def brought_by_hand(admin: Visitor, service: Service, page: str) -> str:
     callback = service.walk(jumped(admin, page))
     assert callback.startswith("http://127.0.0.1:8000/oauth/callback?")
     assert admin.post(f"{page}/pasted", address="https://evil.example/?code=1").status_code == 422
     reply = admin.post(f"{page}/pasted", address=f"  {callback} ")
-    assert reply.status_code == 303 and reply.location == f"{SETUP}/tools"
+    assert reply.status_code == 303
+    return str(reply.location)
+
+
+def test_over_plain_http_the_problem_is_said_before_the_jump_and_the_address_is_pasted(
+    lan: Visitor, service: Service
+) -> None:
+    text = text_of(lan.get(f"{SETUP}/sign-in"))
+    assert "own address begins with http://" in text and "Sign in and paste the address by hand" in text
+    assert brought_by_hand(lan, service, begun(lan)) == f"{SETUP}/tools"
+    lan.post(f"{SETUP}/tools")
+    assert ">Reconnect<" in lan.get(f"{SETTINGS}/notes")
+    assert brought_by_hand(lan, service, begun(lan)) == f"{SETTINGS}/notes", "by that button as well"
+
+
+def test_over_plain_http_the_address_to_register_is_the_one_that_is_used(
+    lan: Visitor, service: Service
+) -> None:
+    service.faults.registration = "absent"
+    shown = lan.get(f"{SETUP}/sign-in?way=client")
+    address = "http://127.0.0.1:8000/oauth/callback"
+    assert f'<pre id="return-address" tabindex="0">{address}</pre>' in shown
+    app = service.client("none", address)
+    form = {"issuer": service.issuer, "client_id": app.client_id, "client_secret": ""}
+    reply = lan.post(f"{SETUP}/sign-in/client", **form)
+    assert brought_by_hand(lan, service, str(reply.location)) == f"{SETUP}/tools"
 
 
 def test_who_came_by_another_name_is_sent_to_the_public_one(app: Flask, draft: str) -> None:
     app = opened(app.extensions["gatehouse"].data, public_url="https://gate.example.com")
-    page = Visitor.signed_in(app).get(f"{SETUP}/sign-in")
-    assert f'href="https://gate.example.com{SETUP}/sign-in"' in page
-    assert f'action="{BEGIN}"' not in page
+    visitor = Visitor.signed_in(app)
+    for way in ("", "?way=client"):
+        page = visitor.get(f"{SETUP}/sign-in{way}")
+        assert f'href="https://gate.example.com{SETUP}/sign-in{way}"' in page
+        assert f'action="{BEGIN}"' not in page and 'name="client_id"' not in page
+    reply = visitor.post(BEGIN)  # as Reconnect does
+    assert reply.status_code == 422 and "https://gate.example.com" in reply.text
 
 
 @pytest.mark.parametrize(

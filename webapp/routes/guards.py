@@ -50,6 +50,11 @@ def settings() -> Config:
     return config
 
 
+def came_by() -> str:
+    """The address at which this browser has Gatehouse open."""
+    return request.host_url.rstrip("/")
+
+
 def login_limit() -> Limit:
     return Limit(settings().login_tries, settings().login_window)
 

@@ -9,8 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.builtin import BUILTINS
 from webapp.errors import InvalidInput, UpstreamError
-from webapp.routes.guards import allow, current_actor, settings
-from webapp.routes.oauth import came_by
+from webapp.routes.guards import allow, came_by, current_actor, settings
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.rows import rows
 from webapp.routes.tools import wanted

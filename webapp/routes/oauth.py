@@ -9,8 +9,9 @@ from flask import Blueprint, Response, flash, jsonify, redirect, request, url_fo
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Refused, UpstreamError
-from webapp.routes.guards import ANYONE, allow, current_actor, current_session
+from webapp.routes.guards import ANYONE, allow, came_by, current_actor, current_session
 from webapp.routes.replies import leave_for, page
+from webapp.routes.steps import progress
 from webapp.services import audit, identity, integrations, sign_ins, sync
 from webapp.services.sign_ins import ENDINGS, NotThisOne, Route
 from webapp.store.models import Session, SignIn
@@ -20,10 +21,6 @@ bp = Blueprint("oauth", __name__)
 LONGEST_PASTE = 8000
 # One of each is all that RFC 6749 §4.1.2 and RFC 9207 know; a second one is somebody's trick.
 ANSWERS = ("state", "code", "error", "error_description", "iss")
-
-
-def came_by() -> str:
-    return request.host_url.rstrip("/")
 
 
 @bp.get("/oauth/sign-in/<sign_in_id>")
@@ -93,11 +90,10 @@ def document() -> ResponseReturnValue:
     return jsonify(identity.document())
 
 
-def begin(name: str, *, pasted: bool = False, wish: sign_ins.Wish = "keep") -> ResponseReturnValue:
+def begin(name: str, *, wish: sign_ins.Wish = "keep") -> ResponseReturnValue:
     """Raises ClientWanted, InvalidInput or UpstreamError: whoever asked shows them where the button was."""
     integration = integrations.find_server(name)
-    route = Route(came_by(), pasted)
-    row = sign_ins.begin(integration, current_actor(), _session(), route, wish=wish)
+    row = sign_ins.begin(integration, current_actor(), _session(), Route(came_by()), wish=wish)
     return leave_for(url_for("oauth.show", sign_in_id=row.id))
 
 
@@ -155,4 +151,5 @@ def _shown(row: SignIn) -> dict[str, Any]:
         "token_host": urlsplit(row.request["metadata"]["token_endpoint"]).hostname,
         "expired": sign_ins.is_over(row),
         "error": None,
+        **progress("sign-in"),
     }

@@ -8,8 +8,7 @@ from flask import make_response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, UpstreamError
-from webapp.routes import oauth
-from webapp.routes.guards import settings
+from webapp.routes.guards import came_by, settings
 from webapp.routes.replies import fragment, is_htmx, page
 from webapp.routes.rows import rows
 from webapp.services import (
@@ -58,10 +57,7 @@ def show_page(step: str, integration: Integration | None) -> ResponseReturnValue
 
 
 def context(step: str, integration: Integration | None) -> dict[str, Any]:
-    shared: dict[str, Any] = {
-        "step": step,
-        "steps": STEPS,
-        "number": list(STEPS).index(step) + 1,
+    shared: dict[str, Any] = progress(step) | {
         "integration": integration,
         "notes": (),
         "error": None,
@@ -71,6 +67,11 @@ def context(step: str, integration: Integration | None) -> dict[str, Any]:
         return shared | {"url": request.args.get("url", ""), "name": ""}
     details = {"address": _address, "check": _check, "sign-in": _sign_in, "tools": _tools, "done": _done}
     return shared | details[step](integration)
+
+
+def progress(step: str) -> dict[str, Any]:
+    """For the line of steps at the top."""
+    return {"step": step, "steps": STEPS, "number": list(STEPS).index(step) + 1}
 
 
 def _file(step: str) -> str:
@@ -95,7 +96,7 @@ def _sign_in(integration: Integration) -> dict[str, Any]:
         "verdict": verdict,
         "connection": connection,
         "way": asked if asked in WAYS else _usual_way(connection, verdict),
-        "standing": identity.standing_of(oauth.came_by()),
+        "standing": identity.standing_of(came_by()),
         "dialect": dialects.of(integration),
         "issuer": issuer_of(integration),
         "client_id": client.client_id if (client := registrations.entered(integration)) else "",

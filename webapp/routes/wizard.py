@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Stale, UpstreamError
 from webapp.routes import oauth, steps
-from webapp.routes.guards import allow, current_actor
+from webapp.routes.guards import allow, came_by, current_actor
 from webapp.routes.replies import is_htmx, leave_for
 from webapp.services import (
     addresses,
@@ -162,7 +162,7 @@ def begin_sign_in(name: str) -> ResponseReturnValue:
     if wish not in get_args(sign_ins.Wish):
         raise InvalidInput("There is no such way to sign in.", field="wish")
     try:
-        return oauth.begin(name, pasted="pasted" in request.form, wish=wish)  # type: ignore[arg-type]
+        return oauth.begin(name, wish=wish)  # type: ignore[arg-type]
     except (InvalidInput, UpstreamError) as error:
         way = "client" if getattr(error, "field", "") == "client_id" else "oauth"
         return steps.again("sign-in", integrations.find_server(name), error, way=way)
@@ -175,11 +175,11 @@ def enter_client(name: str) -> ResponseReturnValue:
     issuer, client_id = form.get("issuer", ""), form.get("client_id", "")
     try:
         steps.check_issuer(integration, issuer)
-        address = identity.return_address(oauth.came_by())
+        way_back = identity.standing_of(came_by()).way_back
         registrations.enter(
-            integration, issuer, client_id, form.get("client_secret", ""), address, current_actor()
+            integration, issuer, client_id, form.get("client_secret", ""), way_back, current_actor()
         )
-        return oauth.begin(name, pasted=bool(identity.standing_of(oauth.came_by()).problem))
+        return oauth.begin(name)
     except (InvalidInput, UpstreamError) as error:
         return steps.again("sign-in", integration, error, way="client", client_id=client_id)
 
@@ -242,7 +242,7 @@ def finish(name: str) -> ResponseReturnValue:
 
 
 def _to_check(integration: Integration, notes: tuple[str, ...] = ()) -> ResponseReturnValue:
-    checks.start(integration, current_actor(), came_by=oauth.came_by())
+    checks.start(integration, current_actor(), came_by=came_by())
     if not is_htmx():
         for note in notes:
             flash(note)

@@ -32,7 +32,7 @@ def own_findings(kept: Stored, verdict: Verdict, came_by: str) -> list[Finding]:
     integration, grant = kept.integration, _grant(kept.integration)
     found: list[Finding] = []
     if verdict.sign_in in IN_BROWSER or grant is not None:
-        found += _registration(integration, verdict.oauth, identity.return_address(came_by))
+        found += _registration(integration, verdict.oauth, _way_back(came_by))
         found.append(_return_address(came_by, works=grant is not None and verdict.credentials != "refused"))
     if grant is not None:
         found += _moved(grant, verdict.oauth, dialects.of(integration))
@@ -151,6 +151,10 @@ def _why_no_document(service: dict[str, Any]) -> str:
     )
 
 
+def _way_back(came_by: str) -> str:
+    return identity.standing_of(came_by).way_back if came_by else identity.return_address("")
+
+
 def _return_address(came_by: str, *, works: bool) -> Finding:
     """`works`: there is a sign-in that holds, so only the next one would suffer."""
     base = came_by or identity.return_address("").removesuffix(identity.CALLBACK)
@@ -158,7 +162,7 @@ def _return_address(came_by: str, *, works: bool) -> Finding:
         text = "Sign-in services send you back to the address at which you open Gatehouse."
         return Finding("return_address", "info", text)
     standing = identity.standing_of(base)
-    seen = fact("redirect_uri", standing.address)
+    seen = fact("redirect_uri", standing.way_back)
     if not standing.problem:
         text = "Sign-in services can send you back to Gatehouse."
         return Finding("return_address", "ok", text, seen=seen)

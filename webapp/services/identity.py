@@ -46,13 +46,22 @@ def configure(config: Config) -> None:
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether sign-in services will send people back to this address: fine, or a sentence why not."""
+    """Whether sign-in services will send people back to this address: fine, or a sentence why not.
+
+    `open_instead`: where to open Gatehouse so that it works. `by_hand`: the person brings the way back.
+    """
 
     address: str
     problem: str = ""
     why: str = ""
     next_step: str = ""
-    open_instead: str = ""  # where to open Gatehouse so that it works
+    open_instead: str = ""
+    by_hand: bool = False
+
+    @property
+    def way_back(self) -> str:
+        """The address that sign-in services are told, and that is registered there."""
+        return loopback_address() if self.by_hand else self.address
 
 
 def return_address(came_by: str) -> str:
@@ -76,6 +85,7 @@ def standing_of(came_by: str) -> Standing:
             why="Sign-in services send people back only to https:// addresses, or to the machine they sit at.",
             next_step="Put Gatehouse behind https (a reverse proxy, or Tailscale Serve) and set PUBLIC_URL. "
             "Until then, sign in with the address pasted by hand.",
+            by_hand=True,
         )
     if _surroundings.public_url and _origin(came_by) != _origin(_surroundings.public_url):
         return Standing(

@@ -17,7 +17,7 @@ from mcp.client.auth import OAuthFlowError
 from mcp.client.auth.utils import issuers_match, union_scopes, validate_authorization_response_iss
 from mcp.shared.auth import OAuthMetadata
 
-from webapp.errors import BadReply, NotFound, Refused, Stale
+from webapp.errors import BadReply, InvalidInput, NotFound, Refused, Stale
 from webapp.services import audit, dialects, grants, identity, registrations
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
@@ -43,14 +43,13 @@ Wish = Literal["keep", "more", "afresh"]
 
 @dataclass(frozen=True)
 class Route:
-    """How the admin's browser came (`http://localhost:8000`), and whether the way back is pasted by hand."""
+    """How the admin's browser came (`http://localhost:8000`), and so how it will come back."""
 
     came_by: str
-    pasted: bool = False
 
     @property
-    def return_address(self) -> str:
-        return identity.loopback_address() if self.pasted else identity.return_address(self.came_by)
+    def standing(self) -> identity.Standing:
+        return identity.standing_of(self.came_by)
 
 
 class NotThisOne(Refused):
@@ -79,7 +78,10 @@ def begin(
     Raises ClientWanted where an admin must fetch a client id first, otherwise UpstreamError or InvalidInput.
     """
     needs(actor, "admin")
-    service, client, scope = asyncio.run(_prepare(integration, route, wish))
+    standing = route.standing
+    if standing.open_instead:
+        raise InvalidInput(standing.problem, why=standing.why, next_step=standing.next_step)
+    service, client, scope = asyncio.run(_prepare(integration, standing.way_back, wish))
     dialect = dialects.of(integration)
     with writing():
         _forget_old()
@@ -88,13 +90,13 @@ def begin(
             integration=integration,
             session=session,
             issuer=service.issuer,
-            redirect_uri=route.return_address,
+            redirect_uri=standing.way_back,
             scope=scope,
             request={
                 "host": service.host,
                 "resource": dialect.resource(service.resource),
                 "metadata": service.metadata.model_dump(mode="json", exclude_none=True),
-                "pasted": route.pasted,
+                "pasted": standing.by_hand,
                 "before": _other_issuer(integration, service),
             },
             client=client,
@@ -170,11 +172,11 @@ def _complete(row: SignIn, tokens: Tokens, actor: Actor) -> SignIn:
 
 
 async def _prepare(
-    integration: Integration, route: Route, wish: Wish
+    integration: Integration, way_back: str, wish: Wish
 ) -> tuple[SignInService, OAuthClient, str]:
     service = await _discover(integration)
     scope = _scope(integration, service, wish)
-    client = await registrations.choose(integration, service, route.return_address, scope)
+    client = await registrations.choose(integration, service, way_back, scope)
     return service, client, scope
 
 

@@ -216,7 +216,11 @@ def _surely(write: Callable[[], None]) -> None:
 def _end(grant: Grant, refusal: SignInRefused) -> None:
     """Only if the row is as it was: the refusal may be about a token that another one has replaced."""
     with writing():
-        ended = Grant.update(renewable=False, problem=refusal.what, lease_by="").where(_same(grant)).execute()
+        ended = (
+            Grant.update(renewable=False, problem=f"{refusal.what} {refusal.why}".strip(), lease_by="")
+            .where(_same(grant))
+            .execute()
+        )
         if ended and refusal.code == "invalid_client":
             registrations.forget_registered(grant.integration)
 
