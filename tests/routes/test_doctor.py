@@ -295,14 +295,24 @@ def test_all_lines_are_there_from_the_start_and_fill_one_by_one(admin: Visitor) 
 
 
 @pytest.mark.parametrize(
-    ("public_url", "said", "next_step"),
+    ("public_url", "way_back", "said", "next_step"),
     [
-        ("http://gate.lan:8000", "own address begins with http:// (gate.lan:8000)", "behind https"),
-        ("https://gate.example.com", "You came by localhost", "Open Gatehouse at https://gate.example.com"),
+        (
+            "http://gate.lan:8000",
+            "http://127.0.0.1:8000",
+            "own address begins with http:// (gate.lan:8000)",
+            "behind https",
+        ),
+        (
+            "https://gate.example.com",
+            "https://gate.example.com",
+            "You came by localhost",
+            "Open Gatehouse at https://gate.example.com",
+        ),
     ],
 )
 def test_a_return_address_that_cannot_work_is_explained_before_the_jump(
-    furnished: Path, tmp_path: Path, public_url: str, said: str, next_step: str
+    furnished: Path, tmp_path: Path, public_url: str, way_back: str, said: str, next_step: str
 ) -> None:
     databases.copy(furnished, tmp_path / "data")
     admin = Visitor.signed_in(opened(tmp_path / "data", public_url=public_url, trusted_hosts=("localhost",)))
@@ -310,7 +320,7 @@ def test_a_return_address_that_cannot_work_is_explained_before_the_jump(
         html = begun(admin, service.mcp_url)
         assert "Problem" in line(html, "return_address")
         assert said in line(html, "return_address") and next_step in line(html, "return_address")
-        assert f"redirect_uri: {public_url}/oauth/callback" in report(html)
+        assert f"redirect_uri: {way_back}/oauth/callback" in report(html)
         assert "Continue: sign in" in html and f"{NOTES}/setup/sign-in?way=bearer" in ways(html)
         assert not service.asked("/authorize") and not service.asked("/register")
 
