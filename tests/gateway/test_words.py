@@ -16,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
 from tests.gateway.test_list_changed import wait_for
+from tests.house import PASSWORD, token_in
 from tests.serving import Gatehouse, gatehouse
 from tests.talkative import Talkative, talkative
 
@@ -160,6 +161,23 @@ def test_another_agents_cancellation_is_nobodys(
             await call
 
     asyncio.run(journey())
+
+
+def test_a_servers_own_time_out_cancels_there_and_says_so(
+    gate: Gatehouse, key: str, servers: dict[str, Talkative]
+) -> None:
+    gate.house.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
+    server = servers["new"]
+    server.events.clear()
+    with gate.house.browser() as http:
+        page = http.get("/settings/integrations/s-new")
+        form = {"call_seconds": "1", "csrf_token": token_in(page.text)}
+        assert http.post("/settings/integrations/s-new/time-out", data=form).status_code == 200
+        answer = gate.house.call(key, "s-new__get_slowly")["result"]
+        assert answer["isError"] and answer["structuredContent"]["kind"] == "timeout"
+        wait_for(lambda: "cancelled" in server.events)
+        form["call_seconds"] = ""
+        assert http.post("/settings/integrations/s-new/time-out", data=form).status_code == 200
 
 
 # --- asked

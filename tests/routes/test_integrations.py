@@ -26,7 +26,7 @@ from tests.routes.visitors import Visitor, plain, text_of
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, always, modern
 from webapp.builtin import BUILTINS
-from webapp.services import audit, connections, health, integrations, sync
+from webapp.services import audit, connections, health, integrations, patience, sync
 from webapp.services.audit import COMMAND
 from webapp.store.models import Entry, Integration, Quarantine, Tool
 from webapp.upstream.listing import Listing, parse_tools
@@ -267,6 +267,32 @@ def test_the_check_page_looks_again_and_shows_what_it_found(technician: Visitor,
     assert plain(fragment).strip() in plain(html)
 
 
+# --- how long a call may take
+
+
+def test_a_server_gets_a_time_out_of_its_own_and_loses_it_again(admin: Visitor, connect: Connect) -> None:
+    connect("desk")
+    address = f"{SETTINGS}/desk"
+    assert "Empty: 120 seconds" in admin.get(address)
+    assert admin.post(f"{address}/time-out", call_seconds="300").status_code == 303
+    assert 'name="call_seconds" inputmode="numeric" value="300"' in admin.get(address)
+    assert patience.of(integrations.find("desk")) == 300
+    assert "set how long a call to" in admin.get("/activity")
+    assert admin.post(f"{address}/time-out", call_seconds=" ").status_code == 303
+    assert patience.of(integrations.find("desk")) is None
+
+
+@pytest.mark.parametrize("typed", ["0", "3601", "-5", "1.5", "ten", "12345", "²"])
+def test_a_time_out_that_can_not_be_is_refused_beside_its_field(
+    admin: Visitor, connect: Connect, typed: str
+) -> None:
+    connect("desk")
+    reply = admin.post(f"{SETTINGS}/desk/time-out", call_seconds=typed)
+    assert reply.status_code == 422 and "from 1 to 3600 seconds" in reply.text
+    assert 'aria-invalid="true"' in reply.text and f'value="{typed}"' in reply.text
+    assert patience.of(integrations.find("desk")) is None
+
+
 # --- roles
 
 
@@ -277,6 +303,7 @@ def test_the_check_page_looks_again_and_shows_what_it_found(technician: Visitor,
         ("/desk/state", {"wanted": "connected"}, "technician"),
         ("/desk/check", {}, "technician"),
         ("/desk/title", {"title": "X"}, "admin"),
+        ("/desk/time-out", {"call_seconds": "5"}, "admin"),
         ("/desk/disconnect", {"confirm": "no"}, "admin"),
         ("/desk/discard", {}, "admin"),
         ("/desk/setup/sign-in", {"kind": "none"}, "admin"),

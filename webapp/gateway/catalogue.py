@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import chunked
 
-from webapp.services import standstill
+from webapp.services import patience, standstill
 from webapp.services.own_tools import Mode
 from webapp.services.standstill import Standstill
 from webapp.store import generation
@@ -171,7 +171,7 @@ def _sources() -> Iterable[Source]:
         .objects()
     )
     for row in rows:
-        seconds = row.settings.get("call_seconds")
+        seconds = patience.of(row)
         changed = f"{row.url} {row.protocol} {row.allowances} {row.changed} {seconds}"
         logs = bool(row.server.get("logs"))
         yield Source(row.id, row.kind, row.name, changed, row.title, row.protocol, logs, seconds, row.state)

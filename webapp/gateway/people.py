@@ -13,7 +13,7 @@ from webapp.errors import Forbidden, NotFound, Refused, RpcError, Stale, TooMany
 from webapp.gateway import answers
 from webapp.gateway.calls import Call, Calls, NotWritten
 from webapp.gateway.catalogue import Catalogues, CatalogueTool
-from webapp.services import desk
+from webapp.services import desk, patience
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.desk import Outcome, Purpose, asks_first
@@ -52,7 +52,8 @@ class People:
                           next_step="Wait a little and try again.")  # fmt: skip
         try:
             asked = self._run(tool, arguments, actor, purpose, confirmed)
-            return asyncio.run_coroutine_threadsafe(asked, self._loop).result(self._seconds + GRACE_SECONDS)
+            seconds = patience.of(tool.integration) or self._seconds
+            return asyncio.run_coroutine_threadsafe(asked, self._loop).result(seconds + GRACE_SECONDS)
         except concurrent.futures.CancelledError as stopped:
             raise Refused("Gatehouse was stopped while the tool ran.", next_step=LOOK_FIRST) from stopped
         except TimeoutError as late:

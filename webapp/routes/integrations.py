@@ -20,6 +20,7 @@ from webapp.services import (
     health,
     holding,
     integrations,
+    patience,
     pauses,
     policies,
     practice,
@@ -118,6 +119,17 @@ def set_new_tools(name: str) -> ResponseReturnValue:
     integration = integrations.find_server(name)
     holding.set_ceiling(integration, request.form.get("new_tools", ""), current_actor())
     return _answer(integration, said="Saved. It holds from the next sync on.")
+
+
+@bp.post("/<name>/time-out")
+@allow("admin")
+def set_time_out(name: str) -> ResponseReturnValue:
+    integration = integrations.find_server(name)
+    try:
+        patience.change(integration, request.form.get("call_seconds", ""), current_actor())
+    except InvalidInput as error:
+        return _answer(integration, status=error.status, error=error)
+    return _answer(integration, said="Saved. It holds from the next call on.")
 
 
 @bp.post("/<name>/switch")
@@ -233,6 +245,8 @@ def _shown(integration: Integration) -> dict[str, Any]:
         "counts": tools.counts_by_integration().get(integration.id, {}),
         "unreviewed": health.unreviewed(integration),
         "ceilings": policies.CEILING_WORDS,
+        "patience": patience.of(integration),
+        "usual_patience": settings().call_seconds,
         "set_aside": tools.set_aside(integration),
         "found": found,
         "rows": rows(found.tools),

@@ -66,6 +66,7 @@ ACTIONS = {
     "integration.state": "found {integration} {to:state}; it was {from:state} before",
     "integration.renamed": "renamed {integration} from {from} to {to}",
     "integration.new_tools": "set what later tools of {integration} get: {to:ceiling}",
+    "integration.patience": "set how long a call to {integration} may take",
     "integration.paused": "paused {integration}: {reason}",
     "integration.resumed": "resumed {integration}",
     "integration.switched_on": "switched on {integration}",
