@@ -218,7 +218,7 @@ def test_a_shortened_log_is_accessible_and_fits(
         problems[name] = visitor.violations() + (["scrolls sideways"] if visitor.scrolls_sideways() else [])
     page = visitor.go("/settings/general")
     page.get_by_label("Days").fill("36")
-    page.get_by_role("button", name="Save how long").click()
+    page.get_by_role("button", name="Save the number of days").click()
     expect(page.get_by_role("link", name="Leave it as it is")).to_be_visible()
     problems["asked"] = visitor.violations()
     visitor.go("/")

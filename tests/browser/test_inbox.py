@@ -247,6 +247,10 @@ def test_every_state_of_a_card_is_accessible_and_fits(
     for opened in page.locator("#inbox details > summary").all():
         if opened.is_visible():
             opened.click()
+    if look == "narrow":
+        for button in card_of(page, kept).locator(".actions").get_by_role("button").all():
+            box = button.bounding_box()
+            assert box and box["height"] >= 44 and box["width"] >= 44
     card_of(page, kept).get_by_role("checkbox").check()
     page.evaluate("window.scrollTo(0, 0)")
     assert visitor.violations() == [] and not visitor.scrolls_sideways()

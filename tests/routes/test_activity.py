@@ -322,6 +322,33 @@ def test_days_begin_at_the_readers_midnight(viewer: Visitor) -> None:
     assert "2026-02-03 23:00:00 UTC" in entry
 
 
+@pytest.mark.parametrize(
+    ("day", "first", "last", "clocks"),
+    [
+        ("2026-10-25", "2026-10-24T22:00", "2026-10-25T22:59", ("02:30:00 CEST", "02:30:00 CET")),  # 25 hours
+        ("2026-03-29", "2026-03-28T23:00", "2026-03-29T21:59", ("01:30:00 CET", "03:30:00 CEST")),  # 23 hours
+    ],
+)
+def test_a_day_on_which_the_clocks_change_is_whole(
+    viewer: Visitor, day: str, first: str, last: str, clocks: tuple[str, str]
+) -> None:
+    """No row of it is lost or listed twice, and the hour that comes twice is told apart by its zone."""
+    start, end = (datetime.fromisoformat(f"{one}+00:00") for one in (first, last))
+    inside = [
+        start,
+        datetime.fromisoformat(f"{day}T00:30+00:00"),
+        datetime.fromisoformat(f"{day}T01:30+00:00"),
+        end,
+    ]
+    minute = timedelta(minutes=1)
+    ids = write(call(at=start - minute), *(call(at=at) for at in inside), call(at=end + minute))
+    viewer.browser.set_cookie("zone", "Europe/Amsterdam")
+    assert listed(viewer, since=day, until=day) == ids[1:5][::-1]
+    assert [entry in listed(viewer, since=day) for entry in ids] == [False, True, True, True, True, True]
+    for entry, clock in zip(ids[2:4], clocks, strict=True):
+        assert f"{day} {clock}" in text_of(viewer.get(f"/activity/{entry}"))
+
+
 @pytest.mark.parametrize("counted", [True, False])
 def test_a_day_is_found_whether_it_is_counted_ahead_or_not(
     viewer: Visitor, entries: dict[str, int], counted: bool
