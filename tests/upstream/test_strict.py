@@ -46,10 +46,12 @@ def test_the_spelling_that_digests_are_made_of_is_the_standard_librarys(value: A
 
 
 @pytest.mark.parametrize(
-    "number", ["1e16", "1.5e-7", "1e22", "-0.0", "1e15", "0.1", "123456789012345678901234567890"]
+    "number",
+    ["1e16", "1.5e-7", "0.00001", "1e-5", "1e22", "-0.0", "1e15", "0.1", "123456789012345678901234567890"],
 )
 def test_numbers_have_one_spelling(number: str) -> None:
-    assert canonical([json.loads(number)]) == json.dumps([json.loads(number)]).encode()
+    for value in (json.loads(number), [json.loads(number)], {"a": json.loads(number)}):
+        assert canonical(value) == json.dumps(value, separators=(",", ":")).encode()
 
 
 @pytest.mark.parametrize("body", REFUSED)

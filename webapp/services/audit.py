@@ -24,7 +24,7 @@ from webapp.store.database import snapshot
 from webapp.store.fields import now, storable
 from webapp.store.models import Entry, Segment, State, database, state
 from webapp.store.secrets import vault
-from webapp.upstream.strict import canonical
+from webapp.upstream.strict import canonical, in_order
 
 START = bytes(32)
 BITE = 1_000  # rows read at once: a walk through a million holds no more than these
@@ -235,7 +235,7 @@ def _values(row: Row) -> dict[str, Any]:
         "duration_ms": None if row.duration_ms is None else round(row.duration_ms, 2),
         "approval": row.approval,
         "ip": row.actor.ip,
-        "details": storable(canonical(row.details).decode("utf-8", "surrogatepass")),
+        "details": storable(in_order(row.details).decode("utf-8", "surrogatepass")),
     }
 
 
@@ -244,7 +244,7 @@ def _stored_values(entry: Entry) -> dict[str, Any]:
 
 
 def _digest(key: bytes, previous: bytes, values: dict[str, Any]) -> bytes:
-    text = canonical(values | {"at": values["at"].isoformat()})
+    text = in_order(values | {"at": values["at"].isoformat()})
     return hmac.digest(key, previous + text, "sha256")
 
 

@@ -23,7 +23,7 @@ from webapp.upstream import envelope, handshake, paging
 from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
 from webapp.upstream.exchange import NO_STREAM, Exchange, Http, Reply, error_code, result_of
 from webapp.upstream.handshake import ServerInfo, Session
-from webapp.upstream.listing import Listing
+from webapp.upstream.listing import Listing, speaks_of_headers
 from webapp.upstream.sse import MessageHandler
 
 __all__ = ["HANDSHAKE", "MODERN", "Client", "ProgressHandler", "ServerInfo"]
@@ -199,6 +199,8 @@ class Client:
     def learn(self, name: str, input_schema: Mapping[str, Any]) -> None:
         """Remembers which arguments of a tool the modern era repeats in request headers (`x-mcp-header`)."""
         self._header_maps.pop(name, None)
+        if not speaks_of_headers(input_schema):
+            return
         if find_invalid_x_mcp_header(input_schema) is None and (found := x_mcp_header_map(input_schema)):
             self._header_maps[name] = found
 
