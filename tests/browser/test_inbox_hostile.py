@@ -283,7 +283,7 @@ def test_the_browser_tells_of_new_calls_only_when_asked_to_and_when_one_is_away(
     page = visitor.go("/approvals")
     page.evaluate("window.away = true")
     ask(house, key)
-    expect(page).to_have_title("(1) Approvals · Gatehouse")
+    expect(page).to_have_title("(1) Approvals · Gatehouse", timeout=15_000)
     assert page.evaluate("window.told") == []
     page.get_by_role("button", name="Tell me in this browser").click()
     expect(page.get_by_role("button", name="Stop telling me in this browser")).to_be_visible()

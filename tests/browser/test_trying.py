@@ -58,6 +58,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             )
             house.run("add-server", f"{practice}/open/mcp", "--name", "desk", "--allow-private")
             house.run("add-server", servers.url(), "--name", "odd", "--allow-private")
+            house.run("set-policy", "mcp:odd:get_thing", "auto")  # as hostile as it is, somebody looked at it
             yield house
 
 

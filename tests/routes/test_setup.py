@@ -51,7 +51,7 @@ def test_before_the_set_up_every_page_leads_there(empty: Flask) -> None:
     closed = [rule for rule in empty.url_map.iter_rules() if allowed_role(empty, rule.endpoint) != "anyone"]
     assert len(closed) > 50
     for rule in closed:
-        path = rule.build({name: 1 for name in rule.arguments}, append_unknown=False)
+        path = rule.build({name: "1" for name in rule.arguments}, append_unknown=False)
         assert path
         method = "POST" if "POST" in (rule.methods or ()) else "GET"
         reply = client.open(path[1], method=method, headers={"Origin": HERE})
