@@ -8,12 +8,13 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import leave_for, local, page
-from webapp.routes.rows import people
+from webapp.routes.rows import named
 from webapp.services import pauses
 from webapp.services.standstill import EVERYTHING
 from webapp.store.models import Pause
 
 bp = Blueprint("pauses", __name__, url_prefix="/pause")
+bp.add_app_template_global(named)
 
 
 @bp.app_template_global("pauses")
@@ -28,11 +29,6 @@ def standing() -> dict[str, Pause]:
 @bp.app_template_global()
 def resume_hindrance(pause: Pause) -> str:
     return pauses.hindrance(pause, current_user().role)
-
-
-@bp.app_template_global()
-def named(email: str) -> str:
-    return people().get(email) or email
 
 
 @bp.get("")

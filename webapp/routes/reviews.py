@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import Forbidden, InvalidInput, Refused, Stale
 from webapp.routes.guards import allow, current_actor, current_user
 from webapp.routes.replies import fragment, is_htmx, leave_for, page
-from webapp.routes.rows import people
+from webapp.routes.rows import named
 from webapp.routes.tools import pretty
 from webapp.services import integrations, policies, reviews, screening, tools
 from webapp.services.changes import OBJECTS, Part
@@ -43,7 +43,7 @@ class Card:
 
     @property
     def by(self) -> str:
-        return people().get(self.tool.policy_by) or self.tool.policy_by
+        return named(self.tool.policy_by)
 
     @property
     def objects(self) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ class Row:
     @property
     def by(self) -> str:
         """Who set the policy last, by name."""
-        return people().get(self.tool.policy_by) or self.tool.policy_by
+        return named(self.tool.policy_by)
 
     @property
     def called_at(self) -> datetime | None:
@@ -84,3 +84,7 @@ def people() -> dict[str, str]:
         g.people = dict(User.select(User.email, User.name).where(User.name != "").tuples())
     found: dict[str, str] = g.people
     return found
+
+
+def named(email: str) -> str:
+    return people().get(email) or email
