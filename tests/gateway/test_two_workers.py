@@ -54,6 +54,21 @@ def test_whichever_worker_is_asked_knows_what_was_told(gate: Gatehouse, key: str
     assert [tells(get(worker, id_in(told[1 - worker]))) for worker in BOTH] == [False, False]
 
 
+def test_a_pause_holds_on_either_worker_from_the_next_call_on(gate: Gatehouse, key: str) -> None:
+    tool = gate.house.listed("tools", "shifting")[0]["catalogue_name"]
+
+    def paused(worker: int) -> bool:
+        with gate.only(worker):
+            result = gate.house.call(key, tool)["result"]
+        return bool(result.get("_meta", {}).get("gatehouse/error", {}).get("kind") == "paused")
+
+    assert [paused(worker) for worker in BOTH] == [False, False]
+    gate.house.run("pause", "--all", "--reason", "Something is odd")
+    assert [paused(worker) for worker in BOTH] == [True, True]
+    gate.house.run("resume", "--all")
+    assert [paused(worker) for worker in BOTH] == [False, False]
+
+
 def test_subscribers_of_both_workers_hear_of_a_servers_change_once(
     gate: Gatehouse, key: str, server: Shifting
 ) -> None:
