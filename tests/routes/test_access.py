@@ -31,7 +31,7 @@ ROLES = {
     "approvals.extend": "technician", "approvals.look": "technician", "approvals.set_second_person": "admin",
     "tools.index": "viewer", "tools.show": "viewer", "tools.set_policy": "technician",
     "reviews.index": "viewer", "reviews.accept": "technician", "reviews.accept_many": "technician",
-    "integrations.set_new_tools": "admin", "agents.set_state": "technician",
+    "integrations.set_new_tools": "admin", "integrations.set_time_out": "admin", "agents.set_state": "technician",
     "pauses.index": "viewer", "pauses.stop": "technician", "pauses.resume": "technician",
     "tools.reset": "technician", "tools.review": "technician", "tools.definition": "viewer",
     "bulk.index": "viewer", "bulk.preview": "technician", "bulk.change": "technician", "bulk.show": "viewer",
