@@ -21,6 +21,8 @@ class Config:
     data: Path = ROOT / "data"
     # sqlite:///… to keep the database elsewhere than in `data`.
     database_url: str = ""
+    # Where the daily backups go; empty: `backups` in `data`. Another disk is better.
+    backup_dir: Path | None = None
     # The address people and agents type. Decides cookies, links, sign-in return addresses and trusted host names.
     public_url: str = ""
     # More names this box answers to, comma-separated; any other Host header is refused (DNS rebinding).
@@ -104,6 +106,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         port=int(env.get("PORT", Config.port)),
         data=Path(env.get("GATEHOUSE_DATA", Config.data)),
         database_url=env.get("DATABASE_URL", ""),
+        backup_dir=Path(env["BACKUP_DIR"]) if env.get("BACKUP_DIR") else None,
         public_url=public_url,
         trusted_hosts=_words(env.get("TRUSTED_HOSTS", "")),
         forwarded_hops=int(env.get("FORWARDED_HOPS", 1 if public_url.startswith("https://") else 0)),

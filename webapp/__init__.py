@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import ROOT, Config, from_environment
 from webapp import cli, routes
 from webapp.routes import guards, headers, ids, pages
-from webapp.services import egress, identity, integrations, notices, retention, sync
+from webapp.services import daily_backups, egress, identity, integrations, notices, retention, sync
 from webapp.store.database import open_store
 from webapp.store.models import database
 from webapp.store.secrets import vault
@@ -25,6 +25,7 @@ def create_app(config: Config | None = None) -> Flask:
     sync.configure(config)
     notices.configure(config)
     retention.configure(config)
+    daily_backups.configure(config)
     with database.connection_context():
         integrations.ensure_builtins()
 

@@ -345,7 +345,8 @@ def verify_log() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 def backup(path: Path) -> None:
     """Write a checked copy of the database; the key file is not in it."""
-    backups.backup(path, COMMAND)
+    if doubt := backups.backup(path, COMMAND):
+        click.echo(f"{doubt} Compare with an older backup.", err=True)
     click.echo(f"Written to {path}. Keep the key file {settings().data / 'secret.key'} somewhere else.")
 
 

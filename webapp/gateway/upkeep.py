@@ -11,7 +11,7 @@ from datetime import datetime
 
 from webapp.errors import Refused
 from webapp.gateway.errands import errand
-from webapp.services import approvals, intents, notices, retention, sync, tallying, tokens
+from webapp.services import approvals, daily_backups, intents, notices, retention, sync, tallying, tokens
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
 from webapp.store.models import database
@@ -52,6 +52,15 @@ class Upkeep:
                     await errand(job)
                 except Exception:  # upkeep goes on: what is due is looked for again
                     log.exception("scheduled work failed")
+
+    async def keep_copies(self) -> None:
+        """Whoever moves the due date makes the backup; for itself, as it may take minutes."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await errand(_back_up)
+            except Exception:  # upkeep goes on: what is due is looked for again
+                log.exception("looking for due backups failed")
 
     async def tell_people(self) -> None:
         """Whoever moves a channel's due date tells what waits: one worker per notice."""
@@ -108,6 +117,16 @@ def _renew_due() -> None:
                 tokens.present(integration, early=True)
             except Refused as refusal:  # written on the integration's page by the attempt itself
                 log.info("renewing the sign-in of %s: %s", integration.name, refusal.what)
+
+
+def _back_up() -> None:
+    with database.connection_context():
+        if not daily_backups.take():
+            return
+        try:
+            log.info("backup written to %s", daily_backups.make().path)
+        except Refused as refusal:
+            log.error("the daily backup failed: %s", refusal.what)
 
 
 def _tell_people() -> None:

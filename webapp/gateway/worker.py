@@ -46,6 +46,7 @@ class Gateway:
                 self.calls.lines.look_after(self.catalogues),
                 upkeep.look_after_log(),
                 upkeep.tell_people(),
+                upkeep.keep_copies(),
                 words.watch(),
                 self.endpoint.subscriptions.watch(),
                 Listening(self._worker, self._hearing.heard).watch(),

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import InvalidInput
+from webapp.errors import Forbidden, InvalidInput, Refused
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
-from webapp.services import audit, retention
+from webapp.services import audit, daily_backups, retention
 from webapp.services.retention import Retention
 from webapp.store.database import KEY_FILE
 from webapp.store.secrets import vault
@@ -34,6 +34,19 @@ def show() -> ResponseReturnValue:
 @allow("technician")
 def check_log() -> ResponseReturnValue:
     return _page(verification=audit.verify())
+
+
+@bp.post("/general/backup")
+@allow("admin")
+def back_up() -> ResponseReturnValue:
+    try:
+        made = daily_backups.make(current_actor())
+    except Forbidden:
+        raise
+    except Refused as refusal:
+        return _page(error=refusal)
+    flash(f"Backup written: {made.path.name}.")
+    return leave_for(f"{url_for('.show')}#backups-head")
 
 
 @bp.post("/general/retention")
@@ -65,7 +78,7 @@ def _page(
     verification: audit.Verification | None = None,
     asked: Retention | None = None,
     going: int = 0,
-    error: InvalidInput | None = None,
+    error: Refused | None = None,
 ) -> ResponseReturnValue:
     """`asked`: a retention that waits for a yes, and how many rows would be `going`."""
     key = settings().data / KEY_FILE
@@ -74,5 +87,6 @@ def _page(
         "general/show.html", status=error.status if error else 200, config=settings(), key_id=vault.key_id,
         key_made=made, verification=verification, asked=asked, going=going, error=error,
         retention=retention.current(), problem=retention.problem(), segments=retention.newest_segments(),
-        fewest_days=retention.FEWEST_DAYS,
+        fewest_days=retention.FEWEST_DAYS, copies=daily_backups.kept(), copies_in=daily_backups.folder(),
+        copies_problem=daily_backups.problem(), key_file=key,
     )  # fmt: skip

@@ -11,9 +11,10 @@ from cryptography.fernet import Fernet
 from peewee import DatabaseError
 from playhouse.cysqlite_ext import CySqliteDatabase
 
-from webapp.errors import InvalidInput, Refused, Stale
+from webapp.errors import Refused, Stale
 from webapp.services import audit, intents
 from webapp.services.audit import Actor
+from webapp.store import copies
 from webapp.store.database import KEY_FILE, writing
 from webapp.store.fields import Sealed, now
 from webapp.store.models import MODELS, State, Worker, database, state
@@ -23,30 +24,36 @@ from webapp.store.secrets import read_keys, vault, write_keys
 SETTLE_SECONDS = 0.5
 
 
-def backup(path: Path, actor: Actor) -> None:
-    """A consistent copy made while Gatehouse runs, checked before it gets its name. Never overwrites."""
-    if path.exists():
-        raise InvalidInput(f"{path} exists already.", next_step="Choose another name.")
+def backup(path: Path, actor: Actor, *, breath: float = 0) -> str:
+    """A consistent copy made while Gatehouse runs, checked before it gets its name. Never overwrites.
+
+    A copy that is whole but whose log or key does not fit is kept all the same, and the answer says what is wrong
+    with it. `breath`: see audit.verify_in.
+    """
     with writing():
         audit.record(
             "backup.made", actor, details={"path": str(path), "head": audit.head().hex()}, agents_notice=False
         )
-    draft = path.with_name(path.name + ".part")
-    draft.unlink(missing_ok=True)
+    doubts: list[str] = []
+    copies.make(database.obj, path, lambda copy: doubts.append(_doubt(copy, breath)))
+    return doubts[0]
+
+
+def _doubt(copy: CySqliteDatabase, breath: float) -> str:
+    key = State.select().where(State.key == "log_key").bind(copy).get()
     try:
-        draft.touch(mode=0o600)
-    except OSError as error:
-        raise InvalidInput(
-            f"{path} can't be written: {error.strerror}.", next_step="Choose another place."
-        ) from error
-    database.execute_sql("VACUUM INTO ?", (str(draft),))
-    _check(draft)
-    os.replace(draft, path)
+        vault.open("state:log_key", key.value.encode())
+    except Refused as refusal:
+        return str(refusal)
+    found = audit.verify_in(copy, breath=breath)
+    if found.intact:
+        return ""
+    return f"The log does not fit from row {found.first_bad} on: it was changed outside Gatehouse."
 
 
 def restore(path: Path) -> None:
     """Put a backup in place. What was there is kept beside it, under the time of day."""
-    _check(path)
+    copies.inspect(path)
     _refuse_while_running()
     target = Path(database.database)
     aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
@@ -72,18 +79,6 @@ def _refuse_while_running() -> None:
             "Gatehouse is running, or was a few seconds ago.",
             next_step=f"Stop it, wait {intents.DEAD_AFTER.seconds} seconds and try again.",
         )
-
-
-def _check(path: Path) -> None:
-    copy = CySqliteDatabase(str(path))
-    try:
-        with copy.connection_context():
-            (verdict,) = copy.execute_sql("PRAGMA integrity_check").fetchone()
-            known = copy.get_tables()
-    except DatabaseError as error:
-        raise Refused(f"{path} is not a database.") from error
-    if verdict != "ok" or "schema_migration" not in known:
-        raise Refused(f"{path} is damaged or is not a Gatehouse backup.")
 
 
 def rotate_key(data: Path, actor: Actor) -> int:

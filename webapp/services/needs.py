@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from peewee import Case, fn
 
-from webapp.services import figures, forecast, health, retention
+from webapp.services import daily_backups, figures, forecast, health, retention
 from webapp.services.figures import Failing
 from webapp.services.forecast import Due
 from webapp.services.health import Health
@@ -34,6 +34,7 @@ class Needs:
     unseen: list[Integration]  # in use, but nobody went through its tools to the end of the wizard
     ending: list[Agent]
     log: str
+    backups: str
 
     @property
     def any(self) -> bool:
@@ -55,6 +56,7 @@ def now_needed(integrations: list[Integration]) -> Needs:
         unseen=[one for one in integrations if _unseen(one)],
         ending=_ending(),
         log=retention.problem(),
+        backups=daily_backups.problem(),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config import Config
 from webapp.errors import InvalidInput, NotFound
-from webapp.services import accounts, audit, segments
+from webapp.services import accounts, audit, segments, turns
 from webapp.services.audit import SYSTEM, Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -81,18 +81,8 @@ def change(retention: Retention, actor: Actor) -> None:
 
 
 def take() -> bool:
-    """True once a day, for one worker: whoever moves the due date first."""
-    due = state("retention_due")
-    if due is not None and datetime.fromisoformat(due) > now():
-        return False
-    later = (now() + EVERY).isoformat()
-    with writing():
-        if due is None:
-            return bool(
-                State.insert(key="retention_due", value=later).on_conflict_ignore().as_rowcount().execute()
-            )
-        moved = State.update(value=later).where(State.key == "retention_due", State.value == due)
-        return bool(moved.execute())
+    """True once a day, for one worker."""
+    return turns.take("retention_due", EVERY)
 
 
 def step() -> bool:

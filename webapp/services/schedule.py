@@ -11,6 +11,7 @@ from webapp.store.fields import now
 from webapp.store.models import Integration
 
 UNSYNCED = ("draft", "paused")
+SLACK = timedelta(minutes=1)
 
 
 @dataclass
@@ -30,12 +31,14 @@ def next_time() -> datetime:
 
 
 def due() -> list[Integration]:
-    """Servers whose time has come."""
+    """Servers whose time has come, or is further off than it can be: then the clock was set back."""
     return list(
         Integration.select().where(
             Integration.kind == "server",
             Integration.state.not_in(UNSYNCED),
-            Integration.sync_due_at.is_null() | (Integration.sync_due_at <= now()),
+            Integration.sync_due_at.is_null()
+            | (Integration.sync_due_at <= now())
+            | (Integration.sync_due_at > next_time() + SLACK),
         )
     )
 

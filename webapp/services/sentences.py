@@ -116,6 +116,7 @@ ACTIONS = {
     "session.all_ended": "signed {of} out everywhere",
     "session.refused": "could not sign in",
     "backup.made": "made a backup",
+    "backup.failed": "could not make the daily backup: {why}",
     "log.exported": "exported the log as {as}{filters:filters}",
     "log.kept": "let the log be kept {days:kept}",
     "log.sealed": "removed {count:entries} from the log, all up to {last}, and sealed the gap",

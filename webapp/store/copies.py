@@ -1,0 +1,66 @@
+"""Copies of the SQLite file while others write to it: whole and checked, or not there at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from peewee import Database, DatabaseError
+from playhouse.cysqlite_ext import CySqliteDatabase
+
+from webapp.errors import InvalidInput, Refused
+from webapp.store.problems import explained
+
+
+def make(db: Database, path: Path, check: Callable[[CySqliteDatabase], None] | None = None) -> None:
+    """Gets its name only when it is whole, on the disk, and `check` has nothing against it. Never overwrites."""
+    if path.exists():
+        raise InvalidInput(f"{path} exists already.", next_step="Choose another name.")
+    draft = path.with_name(path.name + ".part")
+    try:
+        _remove(draft)
+        draft.touch(mode=0o600)
+        db.execute_sql("VACUUM INTO ?", (str(draft),))
+        inspect(draft, check)
+        _on_disk(draft)
+        os.replace(draft, path)
+        _on_disk(path.parent)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} can't be written: {error.strerror}.",
+            next_step="Choose another place, or make room there.",
+        ) from error
+    except DatabaseError as error:
+        problem = explained(error)
+        raise Refused(f"{path} could not be written. {problem.what}", next_step=problem.next_step) from error
+    finally:
+        _remove(draft)
+
+
+def _remove(draft: Path) -> None:
+    for suffix in ("", "-journal"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+
+
+def inspect(path: Path, check: Callable[[CySqliteDatabase], None] | None = None) -> None:
+    """Refuses what is damaged, or no database of Gatehouse."""
+    copy = CySqliteDatabase(str(path))
+    try:
+        with copy.connection_context():
+            (verdict,) = copy.execute_sql("PRAGMA integrity_check").fetchone()
+            known = copy.get_tables()
+            if verdict == "ok" and "schema_migration" in known and check:
+                check(copy)
+    except DatabaseError as error:
+        raise Refused(f"{path} is not a database.") from error
+    if verdict != "ok" or "schema_migration" not in known:
+        raise Refused(f"{path} is damaged or is not a Gatehouse backup.")
+
+
+def _on_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
