@@ -9,7 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser import checkups
+from tests.browser import checkups, moments
+from tests.browser.moments import Act
 from tests.browser.scene import FIRST_PAGES, PAGES, first_day, scene
 from tests.browser.visitor import LOOKS, launch, visiting
 from tests.house import PASSWORD, ROOT
@@ -17,6 +18,8 @@ from tests.house import PASSWORD, ROOT
 FOLDER = ROOT / "docs" / "screenshots"
 BEFORE = {"setup": "/setup"}
 DOOR = {"login": "/login"}
+# Cut off at the window's edge: a reader of the README wants the first look, and not to wait for it.
+IN_THE_README = ("approvals-light", "server-light")
 
 
 def main(wanted: list[str]) -> None:
@@ -24,37 +27,49 @@ def main(wanted: list[str]) -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as data:
         browser = launch(playwright)
         with first_day(Path(data) / "first") as house:
-            photograph(browser, house.url, chosen(BEFORE, wanted), signed_in=False)
+            photograph(browser, house.url, quiet(BEFORE, wanted), signed_in=False)
             house.run(
                 "create-user", "ann@example.com", "--role", "admin", "--name", "Ann", stdin=PASSWORD + "\n"
             )
-            photograph(browser, house.url, chosen(FIRST_PAGES, wanted))
+            photograph(browser, house.url, quiet(FIRST_PAGES, wanted))
         with scene(Path(data) / "full") as (house, values):
-            photograph(browser, house.url, chosen(DOOR, wanted), signed_in=False)
-            photograph(
-                browser, house.url, [(name, path.format(**values)) for name, path in chosen(PAGES, wanted)]
-            )
-        if pages := chosen(checkups.PAGES, wanted):
+            photograph(browser, house.url, quiet(DOOR, wanted), signed_in=False)
+            photograph(browser, house.url, quiet(PAGES, wanted, **values))
+        with moments.busy(Path(data) / "busy") as (house, values):
+            photograph(browser, house.url, chosen(moments.BUSY, wanted, **values))
+            moments.stop(house)
+            photograph(browser, house.url, chosen(moments.STOPPED, wanted))
+        if pages := quiet(checkups.PAGES, wanted):
             with checkups.checkups(Path(data) / "checkups") as house:
                 photograph(browser, house.url, pages)
         browser.close()
     print(f"The pictures are in {FOLDER.relative_to(ROOT)}.")
 
 
-def chosen(pages: dict[str, str], wanted: list[str]) -> list[tuple[str, str]]:
-    return [(name, path) for name, path in pages.items() if not wanted or name in wanted]
+def quiet(pages: dict[str, str], wanted: list[str], **values: str) -> list[tuple[str, str, Act]]:
+    return chosen({name: (path, moments.nothing) for name, path in pages.items()}, wanted, **values)
+
+
+def chosen(pages: dict[str, tuple[str, Act]], wanted: list[str], **values: str) -> list[tuple[str, str, Act]]:
+    return [
+        (name, path.format(**values), act)
+        for name, (path, act) in pages.items()
+        if not wanted or name in wanted
+    ]
 
 
 def photograph(
-    browser: Browser, url: str, pages: Iterable[tuple[str, str]], *, signed_in: bool = True
+    browser: Browser, url: str, pages: Iterable[tuple[str, str, Act]], *, signed_in: bool = True
 ) -> None:
     for look in LOOKS:
         with visiting(browser, url, look) as visitor:
-            visitor.expected = {404}
+            visitor.expected = {404, 422}
             if signed_in:
                 visitor.sign_in()
-            for name, path in pages:
-                visitor.go(path).screenshot(path=FOLDER / f"{name}-{look}.png", full_page=True)
+            for name, path, act in pages:
+                act(page := visitor.go(path))
+                picture = f"{name}-{look}"
+                page.screenshot(path=FOLDER / f"{picture}.png", full_page=picture not in IN_THE_README)
             for fault in visitor.faults:
                 print(look, fault)
 

@@ -132,6 +132,22 @@ def test_two_people_decide_at_once_and_one_is_told_who_was_first(
     assert rows <= 1
 
 
+def test_what_waits_comes_first_at_the_next_visit_and_nothing_changes_places_before(
+    house: House, key: str, visit: Visit
+) -> None:
+    first, second = ask(house, key), ask(house, key, ticket_id="T-1042", text="Called back.")
+    visitor = visit(house.url)
+    visitor.sign_in()
+    page = visitor.go("/approvals")
+    house.run("decide", first, "deny")
+    polled(page)
+    assert top(card_of(page, first)) < top(card_of(page, second))
+    visitor.go("/approvals")
+    assert top(card_of(page, second)) < top(card_of(page, first))
+    polled(page)
+    assert top(card_of(page, second)) < top(card_of(page, first))
+
+
 def test_what_is_true_now_comes_by_itself_and_survives_the_polls(
     house: House, key: str, visit: Visit
 ) -> None:

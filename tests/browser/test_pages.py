@@ -30,10 +30,7 @@ def test_every_page_is_accessible_and_fits(
     visitor.sign_in()
     for name, path in PAGES.items():
         visitor.go(path.format(**values))
-        problems[name] = visitor.violations()
-        if visitor.scrolls_sideways():
-            problems[name].append("scrolls sideways")
-        problems[name] += visitor.lost_when_spaced_out()
+        problems[name] = visitor.faults_of_page()
     lines = [f"{name}: {problem}" for name, found in problems.items() for problem in found]
     assert not lines, "\n".join(lines)
 

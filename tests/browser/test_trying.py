@@ -16,6 +16,7 @@ from tests.services.farm import farm
 from tests.upstream.zoo import Answer, Ask, legacy, result
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
+from webapp.store.models import Session
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 NASTY = '"><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}'
@@ -38,6 +39,12 @@ PARTS = [
     {"type": "resource_link", "uri": "javascript:alert(1)", "name": NASTY},
     {"type": "resource_link", "uri": "https://docs.example/" + "w" * 200},
 ]
+
+# It may have left: nobody can tell from this side.
+TOLD = {
+    "offline": "No answer came. Look in Activity whether it ran.",
+    "signed out": "Not run. You are signed out.",
+}
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +131,27 @@ def test_an_agent_call_is_copied(house: House, visit: Callable[..., Visitor]) ->
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert '"name": "desk__search_tickets"' in copied and '"query": "printer"' in copied
+
+
+@pytest.mark.parametrize("trouble", ["offline", "signed out"])
+def test_what_was_not_run_is_said_and_nothing_typed_is_lost(
+    house: House, visit: Callable[..., Visitor], trouble: str
+) -> None:
+    before = len(house.listed("activity", "--tool", "mcp:desk:search_tickets"))
+    visitor = visit(house.url)
+    visitor.sign_in()
+    page = visitor.go("/tools/mcp:desk:search_tickets/try")
+    page.get_by_label("query").fill("printer")
+    if trouble == "offline":
+        page.context.set_offline(True)
+    else:
+        house.do(lambda: Session.delete().execute())
+        visitor.expected = {401}
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_role("alert")).to_contain_text(TOLD[trouble])
+    expect(page.get_by_label("query")).to_have_value("printer")
+    assert len(house.listed("activity", "--tool", "mcp:desk:search_tickets")) == before
+    visitor.faults.clear()
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "narrow"])

@@ -87,6 +87,11 @@ class Visitor:
         cut: list[str] = self.page.evaluate(CUT_OFF)
         return [*cut, *(["scrolls sideways when spaced out"] if self.scrolls_sideways() else [])]
 
+    def faults_of_page(self) -> list[str]:
+        """Nothing may come after it: the last look spaces the text out."""
+        sideways = ["scrolls sideways"] if self.scrolls_sideways() else []
+        return [*self.violations(), *sideways, *self.lost_when_spaced_out()]
+
     def scrolls_sideways(self) -> bool:
         wide: Any = self.page.evaluate(
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"

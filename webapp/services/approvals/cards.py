@@ -89,8 +89,11 @@ class Inbox:
 
 
 def inbox(reader: User, shown: Iterable[str] = (), seen: str = "") -> Inbox | None:
-    """None when nothing has changed since `seen`. `shown` are the cards on the reader's page: they stay."""
-    rows = list(Approval.inbox(STILL_SHOWN, list(shown)[:MOST_SHOWN]))
+    """None when nothing has changed since `seen`. `shown` are the cards on the reader's page: they stay where they
+    are, and new ones follow; at first what waits comes before what was decided a moment ago."""
+    places = {one: place for place, one in enumerate(list(shown)[:MOST_SHOWN])}
+    rows = list(Approval.inbox(STILL_SHOWN, list(places)))
+    rows.sort(key=lambda row: (places.get(row.id, len(places)), row.state != "waiting" or row.late))
     waiting = [row for row in rows if row.state == "waiting" and not row.late]
     left_out = {row.id for row in waiting[MOST_WAITING:]}
     rows = [row for row in rows if row.id not in left_out]

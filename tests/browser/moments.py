@@ -1,0 +1,119 @@
+"""What pages look like in the middle of work: a batch ticked, a call that differs from the last, everything stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from config import Config
+from tests.house import PASSWORD, House, served, token_in
+from webapp.asgi import program
+from webapp.practice import create_app as practice_app
+from webapp.store.fields import now
+from webapp.store.models import Approval
+
+CLAUDE = "Claude for the helpdesk"
+SCRIPT = "Please look at the backups of these machines again.\n" * 12
+
+
+def tick(page: Page) -> None:
+    for name in ("T-1042", "T-1045"):
+        page.locator("article", has_text=name).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Approve each ticked call").scroll_into_view_if_needed()
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('main details').forEach((one) => one.open = true)")
+
+
+def select_tools(page: Page) -> None:
+    for row in page.locator("tbody").get_by_role("checkbox").all()[:3]:
+        row.check()
+
+
+def refuse_pause(page: Page) -> None:
+    page.get_by_role("radio", name="All writes").check()
+    page.get_by_label("Why").fill(" ")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("alert").wait_for()
+
+
+def nothing(page: Page) -> None:
+    del page
+
+
+Act = Callable[[Page], None]
+# Name → where, and what is done there before the look.
+BUSY: dict[str, tuple[str, Act]] = {
+    "approvals-ticked": ("/approvals", tick),
+    "approvals-unfolded": ("/approvals", unfold),
+    "approval-different": ("/approvals/{different}", nothing),
+    "approval-expired": ("/approvals/{expired}", unfold),
+    "approval-done": ("/approvals/{done}", unfold),
+    "approvals-history-full": ("/approvals/history", nothing),
+    "tools-selected": ("/tools", select_tools),
+    "server-unfolded": ("/settings/integrations/desk", unfold),
+    "activity-unfolded": ("/activity", unfold),
+    "pause": ("/pause", nothing),
+    "pause-refused": ("/pause", refuse_pause),
+}
+STOPPED: dict[str, tuple[str, Act]] = {
+    "stopped-home": ("/", nothing),
+    "stopped-pause": ("/pause", nothing),
+    "stopped-approvals": ("/approvals", nothing),
+    "stopped-server": ("/settings/integrations/desk", nothing),
+    "stopped-agent": ("/settings/agents/1", nothing),
+}
+
+
+@contextlib.contextmanager
+def busy(data: Path) -> Iterator[tuple[House, dict[str, str]]]:
+    """The house and the values for BUSY; STOPPED is what `stop` makes of it."""
+    with served(practice_app()) as practice:
+        made = program(Config(data=data, hold_seconds=0.1, practice_url=practice))
+        with served(made) as url:
+            house = House(url, data, {"GATEHOUSE_DATA": str(data)}, made.app)
+            house.run("create-user", "ann@example.com", "--role", "admin", "--name", "Ann", stdin=PASSWORD)
+            house.run(
+                "create-user", "tom@example.com", "--role", "technician", "--name", "Tom", stdin=PASSWORD
+            )
+            house.run("add-server", f"{practice}/open/mcp", "--name", "desk", "--allow-private")
+            yield house, _work(house)
+
+
+def stop(house: House) -> None:
+    house.run("pause", "desk", "--reason", "The vendor moves its servers until five o’clock.")
+    house.run("pause", "--agent", CLAUDE, "--reason", "It asked for the same thing forty times.")
+    house.run("pause", "--writes", "--reason", "An account was taken over. We look into it.")
+
+
+def _work(house: House) -> dict[str, str]:
+    key = house.agent(CLAUDE)
+    done = _asked(house, key, "update_ticket", ticket_id="T-1041", status="open", priority="high")
+    house.run("decide", done, "approve", "--note", "Go ahead.")
+    house.call(key, "gatehouse__await_approval", {"approval_id": done})
+    ahead = _asked(house, key, "restart_device", device_id="NL-SV-001", when="now")
+    with house.browser("tom@example.com") as tom:
+        token = token_in(tom.get(f"/approvals/{ahead}").text)
+        tom.post(f"/approvals/{ahead}/decision", data={"decision": "approve-same", "csrf_token": token})
+    house.call(key, "gatehouse__await_approval", {"approval_id": ahead})
+    expired = _asked(house, key, "add_ticket_note", ticket_id="T-1042", text="On my way.")
+    house.do(
+        lambda: (
+            Approval.update(expires_at=now() - timedelta(minutes=1)).where(Approval.id == expired).execute()
+        )
+    )
+    different = _asked(house, key, "update_ticket", ticket_id="T-1041", status="resolved", priority="high")
+    for ticket in ("T-1042", "T-1045"):
+        _asked(house, key, "add_ticket_note", ticket_id=ticket, text=SCRIPT)
+    return {"different": different, "expired": expired, "done": done}
+
+
+def _asked(house: House, key: str, tool: str, **arguments: str) -> str:
+    answer = house.call(key, f"desk__{tool}", arguments)
+    approval: str = answer["result"]["structuredContent"]["approval_id"]
+    return approval
