@@ -53,6 +53,10 @@ class Config:
     calls_per_server: int = 100
     # Seconds a call waits for its turn before the agent is told that the server is busy.
     place_seconds: float = 10.0
+    # Tool calls one agent may make in a minute, over all workers; 0: no limit. Each agent's page has its own.
+    calls_per_minute: int = 0
+    # Calls one agent may have under way in each worker, those that wait for a person aside; 0: no limit.
+    calls_at_once: int = 0
     # Minutes between two scheduled syncs of one server.
     sync_minutes: int = 60
     # Where the practice server listens; it is offered while nothing is connected. Empty: not offered.
@@ -122,6 +126,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         max_result=int(env.get("MAX_RESULT", Config.max_result)),
         calls_per_server=int(env.get("CALLS_PER_SERVER", Config.calls_per_server)),
         place_seconds=float(env.get("PLACE_SECONDS", Config.place_seconds)),
+        calls_per_minute=int(env.get("CALLS_PER_MINUTE", Config.calls_per_minute)),
+        calls_at_once=int(env.get("CALLS_AT_ONCE", Config.calls_at_once)),
         sync_minutes=int(env.get("SYNC_MINUTES", Config.sync_minutes)),
         practice_url=env.get("PRACTICE_URL", "").rstrip("/"),
         login_tries=int(env.get("LOGIN_TRIES", Config.login_tries)),

@@ -39,6 +39,12 @@ def url(data: Path) -> str:
     return _url(_named(data)) if SERVER else ""
 
 
+def is_open(data: Path) -> bool:
+    """Whether the database of this data folder is the one that this process has open."""
+    opened: str = store.database.database
+    return opened == url(data) if SERVER else Path(opened).parent == data
+
+
 def install() -> None:
     """From now on a store without an address is opened where the tests run."""
     if SERVER and store.connect is not _connect:

@@ -70,7 +70,7 @@ class House:
             with database.connection_context():
                 return work()
 
-        assert Path(database.database).parent == self.data, "another house was opened in this process since"
+        assert databases.is_open(self.data), "another house was opened in this process since"
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(connected).result()
 

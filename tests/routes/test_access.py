@@ -49,7 +49,7 @@ ROLES = {
     "oauth.callback": "anyone", "oauth.ended": "anyone", "oauth.document": "anyone",
     "agents.index": "viewer", "agents.show": "viewer", "agents.new": "admin", "agents.create": "admin",
     "agents.limit": "admin", "agents.set_expiry": "admin", "agents.replace_key": "admin",
-    "agents.set_tool_search": "admin",
+    "agents.set_tool_search": "admin", "agents.set_quota": "admin",
     "agents.ask_revoke": "admin", "agents.revoke": "admin",
     "people.index": "admin", "people.create": "admin", "people.show": "admin", "people.set_role": "admin",
     "people.set_state": "admin", "people.reset_password": "admin", "people.end_sessions": "admin",

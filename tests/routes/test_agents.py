@@ -324,6 +324,7 @@ ROLES = {
     "agents.limit": "admin",
     "agents.set_expiry": "admin",
     "agents.set_tool_search": "admin",
+    "agents.set_quota": "admin",
     "agents.replace_key": "admin",
     "agents.ask_revoke": "admin",
     "agents.revoke": "admin",

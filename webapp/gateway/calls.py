@@ -20,8 +20,10 @@ from config import Config
 from webapp.errors import NeedsAuthorization, Refused, RpcError, Stale, Unreachable, UpstreamError
 from webapp.gateway import answers
 from webapp.gateway.catalogue import Catalogue, Catalogues, CatalogueTool, KnownAgent
+from webapp.gateway.floods import Floods
 from webapp.gateway.holding import Guest
 from webapp.gateway.lines import Lines, Progress
+from webapp.gateway.quotas import Quotas
 from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput, to_the_end
 from webapp.gateway.stream import CALLED_OFF
 from webapp.gateway.voice import Voice
@@ -29,6 +31,7 @@ from webapp.gateway.waiting import WaitingRoom
 from webapp.services import approvals, audit, grants, health, integrations, intents, summaries
 from webapp.services.agent_errors import about, failure
 from webapp.services.audit import Actor, Row
+from webapp.services.quotas import Quota
 from webapp.services.redaction import keep
 from webapp.store.fields import now
 from webapp.store.models import Approval, Entry, Integration, database
@@ -66,6 +69,7 @@ class Call:
     voice: Voice | None = None  # of the agent's program, while it is there
     takes_part_in_rounds: bool = False  # 2026-07-28: it repeats the call with what the server wants to know
     reason: str = ""
+    quota: Quota = Quota()  # of the agent that asks; people have none, and don't hold the line
     confirmed: bool = False  # a person asks for it, was shown what it is, and said yes
     seconds: float | None = None  # an answer is wanted within; None: as long as any call may take
     about: dict[str, Any] = field(default_factory=dict)  # what the log's details say besides
@@ -79,6 +83,11 @@ class Call:
     def has_intent(self) -> bool:
         """A read may be lost with its worker; everything else is on disk before it leaves."""
         return bool(self.approval) or self.confirmed or not self.tool.is_read
+
+    @property
+    def holds(self) -> float:
+        """Seconds that it waits for a person."""
+        return self.quota.hold_seconds or 0.0
 
     @property
     def asked_with(self) -> dict[str, Any]:
@@ -134,18 +143,31 @@ class Calls:
         self.worker = worker
         self.lines = Lines(config, heard, self._note_reach)
         self.room = WaitingRoom(self._run_approved)
+        self.quotas = Quotas(config, writer)
         self._background: set[asyncio.Task[Any]] = set()
+        self._floods = Floods(
+            lambda row: self._in_background(self._until_written(lambda: audit.append([row])))
+        )
 
     async def answer(self, call: Call) -> Answer:
-        """What the caller gets: the result, a refusal, or word that a person must decide first."""
+        """What the caller gets: the result, a refusal, or word that a person must decide first.
+
+        Raises TooMany for an agent that has as much under way, or waiting, as it may have.
+        """
         if paused := self._paused(call):
             return await self._stand_still(call, paused)
         if call.tool.policy == "auto" or call.confirmed:
-            return Answer(await self._run(call))
+            with self.quotas.place(call.caller.id, call.quota):
+                return Answer(await self._run(call))
         approval_id = await self._write(lambda: self._ask(call))
-        # A person comes back to the inbox; only agents hold the line.
-        seconds = self.config.hold_seconds if call.caller.kind == "agent" else 0.0
-        return await self.await_approval(approval_id, seconds, call.on_progress, call.voice)
+        return await self.await_approval(approval_id, call.holds, call.on_progress, call.voice)
+
+    async def admit(self, agent: KnownAgent) -> None:
+        """Counts one call of it. Raises TooMany, or NotWritten where it could not be counted."""
+        try:
+            await self.quotas.admit(agent)
+        except DatabaseError as error:
+            raise NotWritten from error
 
     async def await_approval(
         self,
@@ -199,7 +221,7 @@ class Calls:
         """A program of 2026-07-28 comes again for what its call waits for. Raises NotFound for another call's."""
         asker, tool = call.caller, call.tool
         await self._read(lambda: approvals.of_call(approval_id, asker.id or 0, tool.id, call.arguments))
-        return await self.await_approval(approval_id, self.config.hold_seconds, call.on_progress, call.voice)
+        return await self.await_approval(approval_id, call.holds, call.on_progress, call.voice)
 
     async def of_agent(self, agent: KnownAgent) -> dict[str, Any]:
         """What it asked for and has not fetched."""
@@ -216,12 +238,18 @@ class Calls:
         )  # fmt: skip
         await self._write(lambda: audit.append([row]))
 
+    async def note_too_many(self, caller: Actor, name: str, arguments: dict[str, Any], why: str) -> None:
+        """On record too, once and with how many there were, however fast they come."""
+        if self._floods.is_first(caller, why):
+            await self.note_refusal(caller, name, arguments, why)
+
     async def delivered(self, answer: Answer) -> None:
         """The agent has it: the same call from now on is a new question."""
         if answer.approval and not answer.waiting:
             await self._write(lambda: approvals.delivered(answer.approval))
 
     async def close(self) -> None:
+        self._floods.close()
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
         await self.lines.close()

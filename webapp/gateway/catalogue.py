@@ -12,8 +12,9 @@ from typing import Any
 
 from peewee import chunked
 
-from webapp.services import patience, standstill
+from webapp.services import patience, quotas, standstill
 from webapp.services.own_tools import Mode
+from webapp.services.quotas import Quota
 from webapp.services.standstill import Standstill
 from webapp.store import generation
 from webapp.store.database import snapshot
@@ -75,6 +76,7 @@ class KnownAgent:
     expires_at: datetime | None
     sources: frozenset[int] | None  # None: every integration
     mode: Mode = Mode()
+    quota: Quota = Quota()
 
     @property
     def usable(self) -> bool:
@@ -221,6 +223,7 @@ def _agents() -> dict[str, KnownAgent]:
             agent.expires_at,
             None if agent.every_integration else frozenset(grants.get(agent.id, ())),
             Mode(agent.tool_search, agent.tool_search_above),
+            quotas.of(agent),
         )
         for agent in Agent.select().where(Agent.revoked_at.is_null())
     }

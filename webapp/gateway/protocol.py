@@ -115,6 +115,17 @@ class Protocol:
             if (result := await self._call_own(request, name, arguments)) is not None:
                 return result
         tool = request.catalogue.find(request.agent, name, request.server)
+        try:
+            await self._calls.admit(request.agent)
+            return await self._call_tool(request, tool, arguments)
+        except TooMany as refusal:
+            asked_for = tool.catalogue_name if tool else str(name)[:200]
+            await self._calls.note_too_many(request.caller, asked_for, arguments, refusal.what)
+            return structured(_too_many(refusal), tool.definition if tool else None)
+
+    async def _call_tool(
+        self, request: Request, tool: CatalogueTool | None, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
         if tool is None:
             name = str(request.params.get("name"))[:200]
             await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
@@ -123,17 +134,13 @@ class Protocol:
         call = _call(
             request, tool, arguments, self._voice(request), None if came else _another_round(request)
         )
+        call.quota = self._calls.quotas.of(request.agent)
         try:
             request.answer = await self._answer(call, came)
         except NotFound:
             raise error(
                 INVALID_PARAMS, "This requestState belongs to another call", about("invalid", "no")
             ) from None
-        except TooMany as refusal:
-            name = tool.catalogue_name
-            await self._calls.note_refusal(request.caller, name, arguments, refusal.what)
-            text = f"{refusal.what} Wait until some of them are decided."
-            return structured(failure(text, "rate_limited", "later"), tool.definition)
         if request.answer.waiting and request.modern:
             rounds = came.round + 1 if came else 1
             if rounds <= again.MOST_ROUNDS:
@@ -189,6 +196,11 @@ class Protocol:
             return await self._calls.await_own(request.agent, approval_id, seconds, reason, request.progress)
         except NotFound:
             return Answer(failure("There is no approval with this id for this agent.", "invalid", "no"))
+
+
+def _too_many(refusal: TooMany) -> dict[str, Any]:
+    text = f"{refusal.what} This call has not run. {refusal.next_step}"
+    return failure(text, "rate_limited", "later", retry_after_seconds=refusal.retry_after)
 
 
 def _call(

@@ -11,8 +11,9 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
-from webapp.services import agents, budget, pauses
+from webapp.services import agents, budget, pauses, quotas
 from webapp.services.own_tools import SEARCH_ABOVE, Mode
+from webapp.services.quotas import Quota
 from webapp.store.fields import now
 from webapp.store.models import Agent, Entry, Integration
 
@@ -92,6 +93,17 @@ def set_tool_search(agent_id: int) -> ResponseReturnValue:
     return _saved(agent_id)
 
 
+@bp.post("/<int:agent_id>/quota")
+@allow("admin")
+def set_quota(agent_id: int) -> ResponseReturnValue:
+    agent = agents.get(agent_id)
+    try:
+        quotas.change(agent, request.form, current_actor())
+    except InvalidInput as error:
+        return _show(agent, error)
+    return _saved(agent_id)
+
+
 @bp.post("/<int:agent_id>/expiry")
 @allow("admin")
 def set_expiry(agent_id: int) -> ResponseReturnValue:
@@ -147,19 +159,24 @@ def _show(agent: Agent, error: InvalidInput | None = None) -> ResponseReturnValu
         agent=agent, everything=agent.every_integration, limits=limits, chosen={one.name for one in limits},
         integrations=_integrations(), calls=list(calls), budget=cost,
         mode=Mode(request.form["tool_search"]) if "tool_search" in request.form else cost.mode,
-        week=Entry.calls_by_actor(now() - WEEK).get(agent.name, 0), **_connecting(PLACEHOLDER),
+        week=Entry.calls_by_actor(now() - WEEK).get(agent.name, 0), **_connecting(PLACEHOLDER, agent),
+        quota=_quota(agent), usual=quotas.usual(settings()),
     )  # fmt: skip
 
 
 def _key_page(agent: Agent, key: str) -> ResponseReturnValue:
     """The one page that ever shows the key."""
-    return page("agents/key.html", agent=agent, **_connecting(key))
+    return page("agents/key.html", agent=agent, **_connecting(key, agent))
 
 
-def _connecting(key: str) -> dict[str, Any]:
+def _connecting(key: str, agent: Agent) -> dict[str, Any]:
     """What the snippets need. An SDK must hold the line longer than a call is held for its approval."""
-    patience = max(60, int(settings().hold_seconds) + 15)
+    patience = max(60, int(_quota(agent).hold_seconds or 0) + 15)
     return {"key": key, "address": f"{settings().address}/mcp", "patience": patience}
+
+
+def _quota(agent: Agent) -> Quota:
+    return quotas.of(agent).or_else(quotas.usual(settings()))
 
 
 def _integrations() -> list[Integration]:

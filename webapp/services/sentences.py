@@ -102,6 +102,7 @@ ACTIONS = {
     "agent.added": "added the agent {agent}, for {integrations:limits}",
     "agent.limited": "limited the agent {agent} to {integrations:limits}",
     "agent.tool_search": "set the tool search of {agent}: {search}",
+    "agent.quota": "set how much the agent {agent} may call",
     "agent.expiry": "let the key of {agent} work {expires_at:until}",
     "agent.key_replaced": "replaced the key of {agent}",
     "agent.revoked": "revoked the key of {agent}",
@@ -145,7 +146,8 @@ def tell(entry: Entry, zone: tzinfo = UTC) -> Sentence:
     """In the zone of whoever reads it."""
     if entry.kind == "call":
         outcome = OUTCOMES.get(entry.outcome, Outcome("called", entry.outcome, "quiet"))
-        called = [Piece("words", f"{outcome.verb} "), Piece("name", entry.tool)]
+        what = Piece("name", entry.tool) if entry.tool else Piece("words", _times(entry))
+        called = [Piece("words", f"{outcome.verb} "), what]
         return Sentence(called, outcome.word, outcome.tone)
     pieces = _pieces(ACTIONS.get(entry.action, entry.action), entry, zone)
     return Sentence(pieces, "refused", "stop") if entry.outcome == "refused" else Sentence(pieces)
@@ -160,6 +162,11 @@ def by_noun() -> dict[str, list[tuple[str, str]]]:
         )
         nouns.setdefault(action.partition(".")[0].replace("_", "-"), []).append((action, words))
     return nouns
+
+
+def _times(entry: Entry) -> str:
+    """One row for many calls: see gateway/floods."""
+    return f"{_counted(json.loads(entry.details).get('times'), 'more call', 'more calls')} within a minute"
 
 
 def _pieces(template: str, entry: Entry, zone: tzinfo) -> list[Piece]:

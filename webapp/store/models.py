@@ -304,6 +304,10 @@ class Agent(Table):
     every_integration = BooleanField(default=True)
     tool_search = CharField(default="off")  # off, on, or auto: above so many tools
     tool_search_above = IntegerField(default=60)
+    # Its quota; null: as for every agent (config). Of calls, 0 is no limit.
+    calls_per_minute = IntegerField(null=True)
+    calls_at_once = IntegerField(null=True)
+    hold_seconds = IntegerField(null=True)
     created_at = Moment(default=now)
     expires_at = Moment(null=True)
     revoked_at = Moment(null=True)
@@ -328,6 +332,14 @@ class AgentIntegration(Table):
 
     class Meta:
         indexes = ((("agent", "integration"), True),)
+
+
+class Spent(Table):
+    """Calls that an agent has made in the last minute, or that a worker has set aside for it: see services/quotas."""
+
+    agent = ForeignKeyField(Agent, on_delete="CASCADE")
+    at = Moment()
+    calls = IntegerField()
 
 
 class Word(Table):

@@ -64,7 +64,11 @@ def ask(asked: Asked, *, minutes: int, most_open: int, log_arguments: str) -> st
         return _create_given(asked, given)
     mine = Approval.waiting().where(Approval.agent == asked.agent_id).count()
     if mine >= most_open:
-        raise TooMany(f"This agent already has {mine} calls waiting for approval.", retry_after=60)
+        raise TooMany(
+            f"This agent already has {mine} calls waiting for approval.",
+            retry_after=60,
+            next_step="Wait until some of them are decided.",
+        )
     return _create_waiting(asked, minutes, log_arguments)
 
 
