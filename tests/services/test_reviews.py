@@ -15,6 +15,7 @@ from webapp.errors import Forbidden, InvalidInput, Stale
 from webapp.services import agents, approvals, holding, integrations, policies, reviews, screening, sync
 from webapp.services.audit import COMMAND, SYSTEM, Actor
 from webapp.services.reviews import difference
+from webapp.store import generation
 from webapp.store.database import writing
 from webapp.store.models import Approval, Entry, Integration, Tool
 from webapp.upstream.listing import Listing, parse_tools
@@ -85,6 +86,8 @@ def test_a_change_that_is_taken_back_waits_all_the_same(listed: Listed) -> None:
     tool("get_ticket", "Get one ticket", annotations={"readOnlyHint": True}),
     tool("get_ticket", "Get one ticket", outputSchema={"type": "object"}),
     {**READ, "inputSchema": {"type": "object", "properties": {"id": {"enum": ["a"]}}}},
+    tool("get_ticket", "Get one ticket", _meta={"ui": {"resourceUri": "ui://elsewhere"}}),
+    tool("get_ticket", "Get one ticket", laterField=True),
 ])  # fmt: skip
 def test_every_part_of_a_definition_counts(listed: Listed, changed: dict[str, Any]) -> None:
     listed(changed, WRITE)
@@ -119,6 +122,50 @@ def test_another_way_of_counting_is_no_change(listed: Listed) -> None:
     listed(READ, WRITE)
     assert (named("get_ticket").policy, named("get_ticket").waits) == ("auto", False)
     assert named("get_ticket").definition_digest == parse_tools([READ])[0][0].digest
+
+
+def test_fields_for_programs_are_compared_like_the_others(listed: Listed) -> None:
+    listed(tool("get_ticket", "Get one ticket", _meta={"ui": {"resourceUri": "ui://card"}}), WRITE)
+    look_at_all()
+    listed(tool("get_ticket", "Get one ticket", _meta={"ui": {"resourceUri": "ui://form"}}), WRITE)
+    (part,) = difference(named("get_ticket")) or []
+    assert (part.title, part.changes[0].path) == ("Other fields", "_meta › ui › resourceUri")
+    assert ("added", "form") in part.changes[0].pieces
+    assert last("tool.changed")["changes"][0]["difference"].startswith("_meta › ui › resourceUri: ")
+
+
+def test_icons_are_passed_on_and_hold_up_nothing(listed: Listed) -> None:
+    mine, rows, before = ask("get_ticket"), Entry.select().count(), generation.read()
+    drawn = tool("get_ticket", "Get one ticket", icons=[{"src": "https://example.com/a.png"}])
+    listed(drawn, WRITE)
+    known = named("get_ticket")
+    assert (known.definition, known.policy, known.waits, known.changed_at) == (drawn, "auto", False, None)
+    assert Approval.get_by_id(mine).state == "waiting"
+    assert Entry.select().count() == rows and generation.read() > before
+    before = generation.read()
+    listed(drawn, WRITE)
+    assert generation.read() == before
+
+
+def test_words_to_the_model_in_an_icon_are_flagged(listed: Listed) -> None:
+    listed(tool("get_ticket", "Get one ticket", icons=[{"src": "https://example.com/\u200ba.png"}]), WRITE)
+    flagged = named("get_ticket")
+    assert (flagged.policy, flagged.policy_before, flagged.flagged) == ("disabled", "auto", True)
+    assert last("tool.flagged")["found"][0].startswith("Hidden characters in icons")
+
+
+def test_tools_of_before_they_were_counted_as_received_are_not_changed(listed: Listed, ann: Actor) -> None:
+    """Nor is one whose `_meta` did not count then; a call that waits for it is asked for anew."""
+    meta = tool("get_site", "Get one site", _meta={"a": 1})
+    listed(READ, WRITE, meta)
+    look_at_all()
+    mine, rows = ask("delete_ticket"), Entry.select().count()
+    Tool.update(received_digest="").execute()
+    Tool.update(definition_digest="of an older version").where(Tool.name == "get_site").execute()
+    listed(READ, WRITE, meta)
+    assert [one.waits for one in Tool.select().order_by(Tool.name)] == [False, False, False]
+    assert Entry.select().count() == rows and Approval.get_by_id(mine).state == "waiting"
+    assert named("get_site").received_digest == parse_tools([meta])[0][0].received
 
 
 def look_at_all() -> None:

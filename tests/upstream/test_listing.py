@@ -137,6 +137,10 @@ CHANGES: list[dict[str, Any]] = [
     {"outputSchema": OBJECT},
     {"annotations": {"readOnlyHint": True}},
     {"annotations": {"readOnlyHint": False}},
+    {"_meta": {"ui": {"resourceUri": "ui://a"}}},
+    {"_meta": {"ui": {"resourceUri": "ui://b"}}},
+    {"execution": {"taskSupport": "required"}},
+    {"whatever": "comes later"},
 ]
 
 
@@ -152,8 +156,29 @@ def test_a_change_behind_the_stored_part_of_a_description_changes_the_digest() -
     assert one.digest != two.digest
 
 
-def test_what_is_only_decoration_changes_no_digest() -> None:
-    assert parsed(icons=[{"src": "x"}], _meta={"a": 1}).digest == parsed().digest
+def test_icons_change_no_digest_but_that_of_what_was_received() -> None:
+    bare, one, other = parsed(), parsed(icons=[{"src": "x"}]), parsed(icons=[{"src": "y"}])
+    assert bare.digest == one.digest == other.digest
+    assert len({bare.received, one.received, other.received}) == 3
+
+
+def test_empty_metadata_is_none() -> None:
+    assert parsed(_meta={}).digest == parsed(_meta=None).digest == parsed().digest
+
+
+def test_a_digest_is_the_same_in_every_version() -> None:
+    """Of a tool without fields of its own: stored ones must not all read as changed after an upgrade."""
+    tool = parsed(
+        inputSchema={"type": "object", "required": ["b", "a"]},
+        title="T", annotations={"readOnlyHint": True}, icons=[{"src": "x"}],
+    )  # fmt: skip
+    assert tool.digest == "e5a7d4af1abd7bf7a826f5b35253291165e2a1be40d8b0989c48bebae45b1991"
+
+
+def test_the_order_of_keys_is_nothing_received() -> None:
+    raw = tool(title="Look up", _meta={"a": 1, "b": 2})
+    turned = dict(reversed(raw.items())) | {"_meta": {"b": 2, "a": 1}}
+    assert parse_tools([raw])[0][0].received == parse_tools([turned])[0][0].received
 
 
 # Pages

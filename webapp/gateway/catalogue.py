@@ -25,7 +25,7 @@ from webapp.upstream.envelope import HANDSHAKE
 ROWS_AT_ONCE = 500
 _LEAN = (
     Tool.id, Tool.integration, Tool.name, Tool.wire_name, Tool.catalogue_name, Tool.policy, Tool.kind,
-    Tool.definition_digest,
+    Tool.definition_digest, Tool.received_digest,
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ class CatalogueTool:
     kind: str
     definition: dict[str, Any]
     definition_digest: str
+    received_digest: str
 
     @property
     def is_read(self) -> bool:
@@ -186,19 +187,23 @@ def _paused_servers() -> Any:
 def _tools(sources: dict[int, Source], before: list[CatalogueTool]) -> list[CatalogueTool]:
     """Definitions are most of the work, and a policy leaves them as they are: only those that nobody knows are read
     (5,000 tools: 30 ms instead of 400 after each click on a policy)."""
-    known = {(tool.id, tool.definition_digest): tool for tool in before}
+    known = {(tool.id, tool.definition_digest, tool.received_digest): tool for tool in before}
     query = Tool.select(*_LEAN).where(Tool.integration.in_(list(sources)), Tool.missing_since.is_null())
     rows = database.execute(query).fetchall()
-    definitions = _definitions([id for id, *_, digest in rows if (id, digest) not in known])
+    definitions = _definitions(
+        [id for id, *_, digest, received in rows if (id, digest, received) not in known]
+    )
     found: list[CatalogueTool] = []
-    for id, source_id, name, wire_name, catalogue_name, policy, kind, digest in rows:
-        old, source = known.get((id, digest)), sources[source_id]
+    for id, source_id, name, wire_name, catalogue_name, policy, kind, digest, received in rows:
+        old, source = known.get((id, digest, received)), sources[source_id]
         if old and (old.policy, old.kind) == (policy, kind) and old.source == source:
             found.append(old)
             continue
         definition = old.definition if old else definitions[id]
         found.append(
-            CatalogueTool(id, source, name, wire_name, catalogue_name, policy, kind, definition, digest)
+            CatalogueTool(
+                id, source, name, wire_name, catalogue_name, policy, kind, definition, digest, received
+            )
         )
     return found
 

@@ -60,6 +60,6 @@ def _shelves(catalogue: Catalogue) -> list[_Shelf]:
 
 
 def _shelf(tools: list[CatalogueTool]) -> _Shelf:
-    named = "".join(f"{tool.wire_name} {tool.definition_digest}\n" for tool in tools)
+    named = "".join(f"{tool.wire_name} {tool.received_digest}\n" for tool in tools)
     waits = any(tool.policy == "approval" for tool in tools)
     return _Shelf(tools[0].source, len(tools), hashlib.sha256(named.encode()).hexdigest(), waits)

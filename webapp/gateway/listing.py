@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +43,7 @@ def listed(catalogue: Catalogue, agent: KnownAgent, server: str, cursor: object)
     after = _name_in(cursor)
     offered = catalogue.offered(agent, server)
     approvals = [*own_tools.FOR_APPROVALS] if any(tool.policy == "approval" for tool in offered) else []
-    if agent.mode.searches(len(offered)):
+    if cursor is None and agent.mode.searches(len(offered)):  # a walk that has begun goes on to its end
         servers = Counter(tool.source.name for tool in offered)
         return {"tools": [own_tools.search_tools(servers), own_tools.CALL_TOOL, *approvals]}
     page = [tool for tool in offered if tool.wire_name > after][: PAGE + 1]
@@ -66,6 +65,6 @@ def _name_in(cursor: object) -> str:
     if cursor is None:
         return ""
     try:
-        return base64.urlsafe_b64decode(str(cursor).encode()).decode()
-    except (binascii.Error, UnicodeError) as problem:
+        return base64.b64decode(str(cursor), altchars=b"-_", validate=True).decode()
+    except ValueError as problem:
         raise UNKNOWN_CURSOR from problem

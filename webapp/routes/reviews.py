@@ -14,10 +14,11 @@ from webapp.routes.replies import fragment, is_htmx, leave_for, page
 from webapp.routes.rows import named
 from webapp.routes.tools import pretty
 from webapp.services import integrations, policies, reviews, screening, tools
-from webapp.services.changes import OBJECTS, Part
+from webapp.services.changes import MORE, OBJECTS, Part
 from webapp.services.policies import POLICIES
 from webapp.services.reviews import Accepted
 from webapp.store.models import Integration, Tool
+from webapp.upstream.listing import more_in
 
 PAGE = 25
 
@@ -47,8 +48,11 @@ class Card:
 
     @property
     def objects(self) -> list[tuple[str, str]]:
-        found = ((title, pretty(self.tool.definition.get(key))) for key, title in OBJECTS.items())
-        return [(title, text) for title, text in found if text]
+        definition = self.tool.definition
+        parts = {title: definition.get(key) for key, title in OBJECTS.items()} | {
+            MORE: more_in(definition) or None
+        }
+        return [(title, text) for title, part in parts.items() if (text := pretty(part))]
 
     @property
     def choices(self) -> list[tuple[str, str]]:

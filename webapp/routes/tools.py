@@ -19,6 +19,7 @@ from webapp.services import policies, reviews, tools
 from webapp.services.tools import Wanted
 from webapp.services.visible import reveal
 from webapp.store.models import Integration, Tool
+from webapp.upstream.listing import more_in
 
 bp = Blueprint("tools", __name__, url_prefix="/tools")
 
@@ -81,6 +82,7 @@ def show(catalogue_name: str) -> ResponseReturnValue:
         input_schema=pretty(tool.definition.get("inputSchema")),
         output_schema=pretty(tool.definition.get("outputSchema")),
         annotations=pretty(tool.definition.get("annotations")),
+        more=pretty(more_in(tool.definition) or None),
         changes=tools.changes(tool),
         calls=tools.calls(tool),
     )

@@ -16,6 +16,7 @@ from webapp.services import approvals, changes, holding, names, screening, seedi
 from webapp.services.audit import Actor, Row
 from webapp.services.screening import Flag, Neighbours
 from webapp.services.seeding import Seed
+from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import Integration, Tool
 from webapp.upstream.listing import ToolDefinition, digest_of
@@ -50,17 +51,17 @@ class Admission:
             before = {tool.id: tool for tool in Tool.select().where(Tool.id.in_([id for id, _ in batch]))}
             for id, tool in batch:
                 self._update(before[id], tool)
-            approvals.withdraw_changed([id for id, _ in batch])
+            approvals.withdraw_changed(
+                [id for id, tool in batch if before[id].definition_digest != tool.digest]
+            )
+        if self.same_after_all:
+            generation.raise_by_one()  # no row of the log does it
 
     def screen_again(self) -> None:
         """Known tools by sharper rules. What somebody has looked at with these very findings stays as it is."""
         for known in list(Tool.of(self.integration)):
-            flags = self._screen(known.definition)
-            marks = holding.marks(flags)
-            if marks["flags"] != known.flags:
-                held = holding.of_flagged(known) if flags else {}
-                Tool.update(**marks, **held).where(Tool.id == known.id).execute()
-                self._note_flags(known.catalogue_name, known.policy, flags)
+            if marks := self._marked_anew(known, known.definition):
+                Tool.update(**marks).where(Tool.id == known.id).execute()
 
     def _new_rows(
         self, tools: Iterable[ToolDefinition], taken: set[str], moment: datetime
@@ -84,10 +85,8 @@ class Admission:
             }
 
     def _update(self, before: Tool, after: ToolDefinition) -> None:
-        if digest_of(before.definition) == after.digest:  # only the way of counting is another than it was
-            Tool.update(definition_digest=after.digest).where(Tool.id == before.id).execute()
-            self.same_after_all += 1
-            return
+        if after.digest in (before.definition_digest, digest_of(before.definition)):
+            return self._receive(before, after)
         seed, flags = _seed(after), self._screen(after.raw)
         held = holding.of_changed(before, seed, flags)
         Tool.update(
@@ -100,6 +99,21 @@ class Admission:
         }
         self._note("tool.changed", before.catalogue_name, details)
         self._note_flags(before.catalogue_name, before.policy, flags)
+
+    def _receive(self, before: Tool, after: ToolDefinition) -> None:
+        """What a person knows of it is as it was: its looks are other, or Gatehouse has come to count another way."""
+        marks = self._marked_anew(before, after.raw)
+        Tool.update(**_definition(after), **marks).where(Tool.id == before.id).execute()
+        self.same_after_all += 1
+
+    def _marked_anew(self, known: Tool, definition: dict[str, Any]) -> dict[str, Any]:
+        """Empty where screening finds what it found before."""
+        flags = self._screen(definition)
+        marks = holding.marks(flags)
+        if marks["flags"] == known.flags:
+            return {}
+        self._note_flags(known.catalogue_name, known.policy, flags)
+        return marks | (holding.of_flagged(known) if flags else {})
 
     def _difference(self, before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
         """Everybody else's writes wait meanwhile, so there is an end to what is compared."""
@@ -132,6 +146,7 @@ def _definition(tool: ToolDefinition) -> dict[str, Any]:
         "description": tool.description,
         "definition": tool.raw,
         "definition_digest": tool.digest,
+        "received_digest": tool.received,
     }
 
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from webapp.upstream.listing import more_in
+
 TEXTS = {"name": "Name", "title": "Title", "description": "Description"}
 OBJECTS = {"inputSchema": "Input schema", "outputSchema": "Output schema", "annotations": "Annotations"}
+MORE = "Other fields"  # for programs; `_meta` is among them
 # Lists that mean a set, as in the digest: their order is no change.
 SETS = frozenset({"required", "enum", "type"})
 WORD = re.compile(r"\s*[^\W_]+|\s*.|\s+", re.S)
@@ -40,6 +43,7 @@ class Part:
 def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Part]:
     parts = [Part(title, _of_text(before.get(key), after.get(key))) for key, title in TEXTS.items()]
     parts += [Part(title, _of_object(before.get(key), after.get(key))) for key, title in OBJECTS.items()]
+    parts.append(Part(MORE, _of_object(more_in(before), more_in(after))))
     return [part for part in parts if part.changes]
 
 
@@ -52,7 +56,8 @@ def in_short(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, st
 def names_of_parts(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
     """The same without the words, where so much changed at once that comparing it would take long."""
     titles = (TEXTS | OBJECTS).items()
-    return [{"part": title} for key, title in titles if before.get(key) != after.get(key)]
+    named = [{"part": title} for key, title in titles if before.get(key) != after.get(key)]
+    return named + ([{"part": MORE}] if more_in(before) != more_in(after) else [])
 
 
 def pieces_of(before: str, after: str) -> list[Piece]:

@@ -88,7 +88,7 @@ def reconcile(
 @dataclass
 class _Known:
     id: int
-    digest: str
+    digests: tuple[str, str]
     missing: bool
 
 
@@ -97,20 +97,20 @@ class _Comparison:
     result: SyncResult
     first: bool
     added: list[ToolDefinition]
-    changed: list[tuple[int, ToolDefinition]]
+    changed: list[tuple[int, ToolDefinition]]  # in whatever way; the admission tells those apart that matter
     back: list[int]
     missing: list[int]
 
 
 def _compare(integration: Integration, listing: Listing) -> _Comparison:
-    query = Tool.select(Tool.name, Tool.id, Tool.definition_digest, Tool.missing_since).where(
-        Tool.integration == integration
-    )
-    known = {name: _Known(id, digest, bool(gone)) for name, id, digest, gone in query.tuples()}
+    query = Tool.select(
+        Tool.name, Tool.id, Tool.definition_digest, Tool.received_digest, Tool.missing_since
+    ).where(Tool.integration == integration)
+    known = {name: _Known(id, (digest, got), bool(gone)) for name, id, digest, got, gone in query.tuples()}
     listed = {tool.name: tool for tool in listing.tools}
     added = [tool for name, tool in listed.items() if name not in known]
     met = [(known[name], tool) for name, tool in listed.items() if name in known]
-    changed = [(was.id, tool) for was, tool in met if was.digest != tool.digest]
+    changed = [(was.id, tool) for was, tool in met if was.digests != (tool.digest, tool.received)]
     back = [was.id for was, _ in met if was.missing]
     gone = [was.id for name, was in known.items() if name not in listed and not was.missing]
     missing = gone if listing.complete else []

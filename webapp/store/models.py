@@ -219,7 +219,8 @@ class Tool(Table):
     title = TextField(default="")
     description = TextField(default="")
     definition = Json()  # as received
-    definition_digest = CharField()
+    definition_digest = CharField()  # of what a person must have seen
+    received_digest = CharField(default="")  # of all of it; empty: received before this was counted
     kind = CharField()  # read, write, unknown: what the seed took it for
     seed_policy = CharField()
     seed_reason = TextField()

@@ -15,12 +15,19 @@ MAX_NAME = 128
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_DESCRIPTION_BYTES = 16 * 1024
+# A picture beside a tool's name can't tell a model or a program what to do, and its address often carries a version or
+# a signature that differs every day: whoever had to look at each would soon look at nothing. Everything else that a
+# server says of a tool counts, `_meta` too: programs act on it (it names pages to show, and tools to hide), and what
+# a later protocol adds may mean more still.
+_LOOKS = frozenset({"icons"})
+_FIELDS = frozenset({"name", "title", "description", "inputSchema", "outputSchema", "annotations"})
 _UNORDERED_KEYWORDS = frozenset({"required", "enum", "type", "anyOf", "oneOf", "allOf"})
 
 
 @dataclass(frozen=True)
 class ToolDefinition:
-    """`raw` is the tool as received. `description` is cut at 16 KB; `digest` covers all of it."""
+    """`raw` is the tool as received. `description` is cut at 16 KB; `digest` covers all of it, and everything else
+    that a person must have seen. `received` differs with anything in `raw` but the order of keys."""
 
     name: str
     title: str
@@ -30,6 +37,7 @@ class ToolDefinition:
     annotations: dict[str, Any]
     raw: dict[str, Any] = field(repr=False)
     digest: str
+    received: str
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,12 @@ def definition_digest(
     input_schema: dict[str, Any],
     output_schema: dict[str, Any] | None = None,
     annotations: dict[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> str:
-    """SHA-256 in hex. The order of keys and of lists that mean a set (`required`, `anyOf`) changes nothing."""
+    """SHA-256 in hex. The order of keys and of lists that mean a set (`required`, `anyOf`) changes nothing.
+
+    `more` are the parts without a name here. A tool that has none keeps the digest that it had before they counted.
+    """
     meaning = {
         "name": name,
         "title": title,
@@ -71,6 +83,7 @@ def definition_digest(
         "inputSchema": _unordered(input_schema),
         "outputSchema": _unordered(output_schema),
         "annotations": annotations or {},
+        **({"more": more} if more else {}),
     }
     return hashlib.sha256(canonical(meaning)).hexdigest()
 
@@ -102,7 +115,7 @@ def _parse(raw: object) -> ToolDefinition:
         raise _SetAside("It is not an object with a name and an input schema.")
     if _deeper_than(raw, MAX_DEPTH + 1):
         raise _SetAside(f"It is nested more than {MAX_DEPTH} levels deep.")
-    _check_text(raw)
+    whole = _text_of(raw)
     name = _name(raw)
     input_schema = _input_schema(raw)
     output_schema = _object_or_none(raw, "outputSchema", "output schema")
@@ -124,8 +137,16 @@ def _parse(raw: object) -> ToolDefinition:
             input_schema=input_schema,
             output_schema=output_schema,
             annotations=annotations,
+            more=more_in(raw),
         ),
+        received=hashlib.sha256(whole).hexdigest(),
     )
+
+
+def more_in(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a server says of a tool beside the parts that have a field of their own, such as `_meta`. Not its looks."""
+    rest = sorted(raw.keys() - _FIELDS - _LOOKS)
+    return {name: raw[name] for name in rest if raw[name] not in (None, {}, [])}
 
 
 def _name(raw: dict[str, Any]) -> str:
@@ -184,13 +205,16 @@ def _hinted_title(annotations: dict[str, Any]) -> str:
     return title if isinstance(title, str) else ""
 
 
-def _check_text(raw: dict[str, Any]) -> None:
+def _text_of(raw: dict[str, Any]) -> bytes:
+    """All of it, its keys in order."""
     try:
-        in_order(raw).decode("utf-8")
+        whole = in_order(raw)
+        whole.decode("utf-8")
     except UnicodeDecodeError:
         raise _SetAside("It has text that is not valid Unicode.") from None
     except ValueError:
         raise _SetAside("It has a number too large to read.") from None
+    return whole
 
 
 def _deeper_than(value: object, limit: int) -> bool:
