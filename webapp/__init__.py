@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
+from peewee import DatabaseError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Config, from_environment
 from webapp import cli, routes
+from webapp.errors import Refused
 from webapp.routes import guards, headers, ids, pages
-from webapp.services import daily_backups, egress, identity, integrations, notices, retention, sync
+from webapp.services import condition, daily_backups, egress, identity, integrations, notices, retention, sync
 from webapp.store.database import open_store
 from webapp.store.models import database
 from webapp.store.secrets import vault
@@ -19,13 +21,17 @@ from webapp.store.secrets import vault
 def create_app(config: Config | None = None) -> Flask:
     """The table of contents: every part registers itself here."""
     config = config or from_environment()
-    open_store(config.data, config.database_url)
+    try:
+        open_store(config.data, config.database_url, config.backup_dir)
+    except (Refused, DatabaseError) as problem:
+        return cli.without_store(config, problem)
     egress.configure(config)
     identity.configure(config)
     sync.configure(config)
     notices.configure(config)
     retention.configure(config)
     daily_backups.configure(config)
+    condition.configure(config)
     with database.connection_context():
         integrations.ensure_builtins()
 

@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
+from peewee import DatabaseError
 
 from config import Config, from_environment
 from webapp import create_app
+from webapp.closed import Closed
 from webapp.compression import Compressed
+from webapp.errors import Refused
 from webapp.gateway.worker import Gateway
 
 PAGE_THREADS = 16
@@ -19,11 +22,16 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
-def program(config: Config | None = None) -> Program:
-    """What the server is given: `webapp.asgi:program()`."""
+def program(config: Config | None = None) -> Program | Closed:
+    """What the server is given, `webapp.asgi:program()`: the program, or a page that says why there is none, until
+    there is one."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs addresses, and those may carry secrets
-    return Program(config or from_environment())
+    config = config or from_environment()
+    try:
+        return Program(config)
+    except (Refused, DatabaseError, OSError) as error:
+        return Closed(error, config.data, lambda: Program(config))
 
 
 class Program:
@@ -40,16 +48,22 @@ class Program:
         else:
             await self.pages(_without_underscores(scope), receive, send)
 
+    async def begin(self) -> None:
+        await self.gateway.start()
+
+    async def end(self) -> None:
+        await self.gateway.stop()
+
     def leaving(self) -> None:
         """The server has been told to stop, and waits for requests that are under way."""
         self.gateway.leaving()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self.gateway.start()
+        await self.begin()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self.gateway.stop()
+        await self.end()
         await send({"type": "lifespan.shutdown.complete"})
 
 

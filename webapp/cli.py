@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from flask import Flask, current_app
@@ -32,6 +32,7 @@ from webapp.services import (
 from webapp.services.audit import COMMAND
 from webapp.services.standstill import EVERYTHING
 from webapp.store.models import Approval, Entry, Integration, Intent, Tool
+from webapp.store.problems import explained
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 
@@ -39,6 +40,32 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON."
 def init_app(app: Flask) -> None:
     for command in COMMANDS:
         app.cli.add_command(command)
+
+
+def without_store(config: Config, problem: Exception) -> Flask:
+    """For commands, where the database or the key can't be used: *restore* is there all the same, the others say
+    why they are not. Raises the problem where no command was asked for."""
+    if click.get_current_context(silent=True) is None:
+        raise problem
+    app = Flask("webapp")
+    app.extensions["gatehouse"] = config
+    for one in COMMANDS:
+        app.cli.add_command(one if one.name == "restore" else _closed(one.name or "", problem))
+    return app
+
+
+def _closed(name: str, problem: Exception) -> click.Command:
+    def say() -> None:
+        _refuse(problem if isinstance(problem, Refused) else explained(problem))
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    return click.Command(name, callback=say, context_settings=anything)
+
+
+def _refuse(refusal: Refused) -> NoReturn:
+    words = (refusal.what, refusal.why, refusal.next_step)
+    click.echo(" ".join(word for word in words if word), err=True)
+    sys.exit(1)
 
 
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -50,12 +77,11 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
             try:
                 function(*args, **kwargs)
             except Refused as refusal:
-                words = (refusal.what, refusal.why, refusal.next_step)
-                click.echo(" ".join(word for word in words if word), err=True)
-                sys.exit(1)
+                _refuse(refusal)
             except DatabaseError as error:
-                click.echo(f"The database could not be used: {error}. Try again later.", err=True)
-                sys.exit(1)
+                problem = explained(error)
+                problem.why = problem.why or f"{error}."
+                _refuse(problem)
 
         made = click.command(name)(with_appcontext(run))
         COMMANDS.append(made)

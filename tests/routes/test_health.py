@@ -22,7 +22,7 @@ def test_up_but_not_ready_without_its_tables(client: FlaskClient) -> None:
     database.execute_sql("ALTER TABLE state RENAME TO gone")
     assert client.get("/healthz").status_code == 200
     reply = client.get("/readyz")
-    assert (reply.status_code, reply.json) == (503, {"status": "not ready"})
+    assert (reply.status_code, reply.json) == (503, {"status": "not ready", "reasons": ["database_missing"]})
 
 
 @on_sqlite_only
@@ -34,15 +34,17 @@ def test_up_but_not_ready_without_a_usable_database(client: FlaskClient, config:
     assert client.get("/healthz").status_code == 200
     assert client.get("/static/app.css", buffered=True).status_code == 200
     reply = client.get("/readyz")
-    assert (reply.status_code, reply.json) == (503, {"status": "not ready"})
-    assert client.get("/login").status_code == 500
+    assert (reply.status_code, reply.json) == (503, {"status": "not ready", "reasons": ["database_damaged"]})
+    page = client.get("/login")
+    assert page.status_code == 503 and "The database is damaged." in page.text and "restore PATH" in page.text
 
 
 def test_up_but_not_ready_with_a_key_that_others_can_read(client: FlaskClient, config: Config) -> None:
     (config.data / "secret.key").write_bytes((config.data / "secret.key").read_bytes())
     (config.data / "secret.key").chmod(0o644)
     assert client.get("/healthz").status_code == 200
-    assert client.get("/readyz").status_code == 503
+    reply = client.get("/readyz")
+    assert (reply.status_code, reply.json) == (503, {"status": "not ready", "reasons": ["key_open"]})
 
 
 def test_nobody_learns_anything_else(client: FlaskClient) -> None:

@@ -18,7 +18,7 @@ from tests.routes.visitors import Visitor, text_of
 from webapp.errors import Forbidden, Refused
 from webapp.services import audit, daily_backups, retention, schedule, turns
 from webapp.services.audit import COMMAND, SYSTEM, Actor
-from webapp.services.daily_backups import Copy
+from webapp.store.copies import Copy
 from webapp.store.database import open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import Entry, Integration, database, remember, state

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from peewee import DatabaseError
+from playhouse.migrations import Runner
 from playhouse.schema_diff import diff_models
 
-from tests.databases import tamper
+from tests.databases import on_sqlite_only, tamper
 from webapp.services import audit
 from webapp.services.audit import COMMAND
-from webapp.store.database import StoreProblem, open_store, writing
+from webapp.store import copies, sqlite
+from webapp.store.database import MIGRATIONS, StoreProblem, connect, open_store, writing
 from webapp.store.fields import now
-from webapp.store.models import MODELS, Approval, Entry, database
-from webapp.store.secrets import KeyProblem
+from webapp.store.models import MODELS, Approval, Entry, database, state
+from webapp.store.secrets import KeyProblem, read_keys, vault, write_keys
 
 
 @pytest.fixture
@@ -103,3 +108,130 @@ def test_another_key_file_opens_nothing_and_says_so(data: Path) -> None:
     open_store(data)
     with pytest.raises(KeyProblem, match="can't be opened with this key file"):
         Approval.arguments.open("one", sealed)
+
+
+# --- upgrades
+
+
+def older(data: Path, migrations: int, folder: Path) -> list[str]:
+    """A database as the first so many migrations left it, with a row of somebody and a key in use."""
+    names = [path.name for path in sorted(MIGRATIONS.glob("0*.py"))]
+    folder.mkdir()
+    for name in names[:migrations]:
+        shutil.copy(MIGRATIONS / name, folder)
+    data.mkdir(mode=0o700)
+    vault.unlock(data / "secret.key")
+    db = connect(data, "")
+    with db.connection_context():
+        Runner(db, str(folder)).up()
+        sealed = vault.seal("state:log_key", "00" * 32).decode()
+        db.execute_sql("INSERT INTO state (key, value) VALUES ('log_key', ?)", (json.dumps(sealed),))
+        db.execute_sql("INSERT INTO state (key, value) VALUES ('mark', '\"of old\"')")
+    return [name.removesuffix(".py") for name in names]
+
+
+@on_sqlite_only
+@pytest.mark.parametrize("migrations", [1, 2, 5])
+def test_an_older_database_is_copied_before_its_upgrade(tmp_path: Path, migrations: int) -> None:
+    names = older(tmp_path / "data", migrations, tmp_path / "migrations")
+    open_store(tmp_path / "data")
+    with database.connection_context():
+        assert not diff_models(database.obj, MODELS) and state("mark") == "of old"
+    (copy,) = copies.found_in(tmp_path / "data" / "backups")
+    assert copy.occasion == names[migrations] and copy.path.stat().st_mode & 0o777 == 0o600
+    open_store(tmp_path / "data")
+    assert len(copies.found_in(tmp_path / "data" / "backups")) == 1
+    (tmp_path / "data" / "gatehouse.db").unlink()
+    copy.path.rename(tmp_path / "data" / "gatehouse.db")
+    open_store(tmp_path / "data")
+    with database.connection_context():
+        assert state("mark") == "of old"
+
+
+@on_sqlite_only
+def test_without_a_copy_there_is_no_upgrade(tmp_path: Path) -> None:
+    older(tmp_path / "data", 2, tmp_path / "migrations")
+    (tmp_path / "data" / "backups").touch()
+    before = (tmp_path / "data" / "gatehouse.db").read_bytes()
+    with pytest.raises(StoreProblem, match="could not be copied before its upgrade"):
+        open_store(tmp_path / "data")
+    database.close()
+    assert (tmp_path / "data" / "gatehouse.db").read_bytes() == before
+
+
+@on_sqlite_only
+def test_an_upgrade_that_fails_leaves_everything_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(tmp_path / "data", 2, tmp_path / "migrations")
+    broken = tmp_path / "broken"
+    shutil.copytree(MIGRATIONS, broken)
+    (broken / "9999_broken.py").write_text("def up(migrator, db):\n    db.execute_sql('no SQL at all')\n")
+    monkeypatch.setattr("webapp.store.database.MIGRATIONS", broken)
+    for _ in range(2):
+        with pytest.raises(DatabaseError):
+            open_store(tmp_path / "data")
+        assert len(copies.found_in(tmp_path / "data" / "backups")) == 1, "tries must not fill the disk"
+    database.close()
+    monkeypatch.undo()
+    open_store(tmp_path / "data")
+    with database.connection_context():
+        assert state("mark") == "of old" and not diff_models(database.obj, MODELS)
+
+
+def test_a_fresh_database_needs_no_copy(data: Path) -> None:
+    assert not (data / "backups").exists()
+
+
+@pytest.mark.parametrize("version", [(3, 7, 0), (3, 40, 1), (3, 51, 2)])
+def test_a_sqlite_that_can_damage_a_shared_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int]
+) -> None:
+    monkeypatch.setattr("cysqlite.sqlite_version_info", version)
+    with pytest.raises(StoreProblem, match="can damage a database"):
+        sqlite.Sqlite(tmp_path / "gatehouse.db")
+    assert not (tmp_path / "gatehouse.db").exists()
+
+
+# --- the key file
+
+
+def test_a_missing_key_is_not_made_anew_beside_a_database_in_use(data: Path) -> None:
+    rows(1)
+    kept = (data / "secret.key").rename(data / "elsewhere")
+    with pytest.raises(KeyProblem, match="is missing, and this database is sealed with it"):
+        open_store(data)
+    assert not (data / "secret.key").exists()
+    kept.rename(data / "secret.key")
+    open_store(data)
+
+
+def test_another_key_than_the_databases_is_refused_at_the_start(data: Path) -> None:
+    rows(1)
+    write_keys(data / "secret.key", [Fernet.generate_key()])
+    with pytest.raises(KeyProblem, match="can't be opened with this key file"):
+        open_store(data)
+
+
+def test_the_right_key_among_several_will_do(data: Path) -> None:
+    rows(1)
+    keys = read_keys(data / "secret.key")
+    write_keys(data / "secret.key", [Fernet.generate_key(), *keys])
+    open_store(data)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660, 0o644])
+def test_a_key_file_that_others_may_use_is_refused(data: Path, mode: int) -> None:
+    (data / "secret.key").chmod(mode)
+    with pytest.raises(KeyProblem, match="can be read by others") as refused:
+        open_store(data)
+    assert refused.value.next_step.startswith("Run: chmod 600")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"), [(b"", "empty"), (b"\n", "empty"), (b"abc", "damaged"), (b"\xff", "damaged")]
+)
+def test_a_key_file_that_is_no_key_is_refused(data: Path, content: bytes, word: str) -> None:
+    (data / "secret.key").write_bytes(content)
+    with pytest.raises(KeyProblem, match=f"is {word}"):
+        open_store(data)

@@ -28,7 +28,7 @@ from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput, to_the_end
 from webapp.gateway.stream import CALLED_OFF
 from webapp.gateway.voice import Voice
 from webapp.gateway.waiting import WaitingRoom
-from webapp.services import approvals, audit, grants, health, integrations, intents, summaries
+from webapp.services import approvals, audit, condition, grants, health, integrations, intents, summaries
 from webapp.services.agent_errors import about, failure
 from webapp.services.audit import Actor, Row
 from webapp.services.quotas import Quota
@@ -263,6 +263,8 @@ class Calls:
             raise RuntimeError("a call without its approval must never get here")
         if call.has_intent:
             await self._announce(call)
+        elif not condition.can_write():  # its answer could not leave
+            raise NotWritten
         try:
             result, outcome, details = await self._forward(call)
         except asyncio.CancelledError as gone:

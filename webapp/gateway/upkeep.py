@@ -9,9 +9,21 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from peewee import DatabaseError
+
 from webapp.errors import Refused
 from webapp.gateway.errands import errand
-from webapp.services import approvals, daily_backups, intents, notices, retention, sync, tallying, tokens
+from webapp.services import (
+    approvals,
+    condition,
+    daily_backups,
+    intents,
+    notices,
+    retention,
+    sync,
+    tallying,
+    tokens,
+)
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
 from webapp.store.models import database
@@ -28,6 +40,7 @@ class Upkeep:
         self._writer = writer
         self._worker = worker
         self._shortening = False
+        self._clock = condition.Clock()
 
     async def beat(self) -> None:
         """A few times within the span after which a silent worker counts as dead.
@@ -37,7 +50,7 @@ class Upkeep:
         """
         last = now()
         while True:
-            await self._try(lambda: intents.beat(self._worker))
+            await self._beat()
             await self._try(functools.partial(_settle_dead, last))
             last = now()
             await self._try(approvals.expire_old)
@@ -92,9 +105,23 @@ class Upkeep:
                 self._shortening = retention.step()
             return self._shortening
 
+    async def _beat(self) -> None:
+        def beat() -> None:
+            intents.beat(self._worker)
+            self._clock.look()
+
+        try:
+            await asyncio.wrap_future(self._writer.submit(beat))
+        except DatabaseError as error:
+            condition.wrote(error)
+        else:
+            condition.wrote()
+
     async def _try(self, job: Callable[[], object]) -> None:
         try:
             await asyncio.wrap_future(self._writer.submit(job))
+        except DatabaseError as error:  # what is wrong with the store is known from the beat
+            log.debug("upkeep failed: %s", error)
         except Exception:  # upkeep goes on: the next beat tries again
             log.exception("upkeep failed")
 

@@ -14,7 +14,7 @@ from webapp.gateway.listening import Listening
 from webapp.gateway.people import People
 from webapp.gateway.upkeep import Upkeep
 from webapp.gateway.words import Words
-from webapp.services import desk, intents
+from webapp.services import condition, desk, intents
 from webapp.store.models import database
 from webapp.store.writer import Writer
 
@@ -70,6 +70,7 @@ class Gateway:
         await _ended(beat)
         await asyncio.wrap_future(self._writer.submit(lambda: intents.leave(self._worker)))
         await asyncio.to_thread(self._writer.stop)
+        condition.stopped_writing()
         await asyncio.to_thread(database.unfollow)
 
 

@@ -8,11 +8,13 @@ import secrets
 
 from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
+from peewee import DatabaseError, IntegrityError, ProgrammingError
 from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
 from webapp.errors import NotFound, Refused, TooMany
 from webapp.routes.guards import settings
 from webapp.routes.replies import is_htmx
+from webapp.store.problems import explained
 
 NOUNS = (
     "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "pauses", "wizard", "oauth", "agents",
@@ -31,6 +33,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Refused, refused)
     app.register_error_handler(CSRFError, stale_form)
     app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(DatabaseError, store_fault)
     app.register_error_handler(Exception, our_fault)
 
 
@@ -38,6 +41,16 @@ def refused(error: Refused) -> Response:
     return _answer(
         error, error.status, {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
     )
+
+
+def store_fault(error: DatabaseError) -> Response:
+    """The disk, the file or the server of the database. A statement that is wrong is a fault of ours."""
+    if isinstance(error, ProgrammingError | IntegrityError) or "no such table" in str(error):
+        return our_fault(error)
+    log.error("the database could not be used", exc_info=error)
+    problem = explained(error)
+    problem.why = ""  # a driver's words may name hosts and users
+    return _answer(problem, problem.status, {"Retry-After": "10"}, fault=True)
 
 
 def stale_form(error: CSRFError) -> Response:

@@ -11,8 +11,7 @@ from peewee import PeeweeException
 
 from webapp.errors import Refused
 from webapp.routes.guards import allow, open_database
-from webapp.store.models import State
-from webapp.store.secrets import vault
+from webapp.services import condition, daily_backups
 
 bp = Blueprint("health", __name__)
 LONGEST_REPORT = 500
@@ -28,14 +27,17 @@ def alive() -> ResponseReturnValue:
 @bp.get("/readyz")
 @allow("anyone")
 def ready() -> ResponseReturnValue:
+    """What stops calls makes it 503; the rest is a warning. Words for people are on Home and in the log."""
     try:
         open_database()
-        State.select().first()
-        vault.derive("ready")
+        found = condition.look()
+        warnings = [one.reason for one in found if not one.stops] + ["backup"] * bool(daily_backups.problem())
     except (PeeweeException, Refused) as error:
         log.warning("not ready: %s", error)
-        return {"status": "not ready"}, 503
-    return {"status": "ready"}
+        return {"status": "not ready", "reasons": [condition.reason_of(error)]}, 503
+    if reasons := [one.reason for one in found if one.stops]:
+        return {"status": "not ready", "reasons": reasons}, 503
+    return {"status": "ready"} | ({"warnings": warnings} if warnings else {})
 
 
 @bp.post("/csp-report")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from peewee import DatabaseError
 
 from webapp.errors import Forbidden, InvalidInput, NotFound, Refused, Stale
 from webapp.services import audit, passwords, throttle
@@ -24,6 +27,7 @@ SETUP_CODE_FILE = "setup-code"
 ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # nothing that is misread
 SETUP_CODE = re.compile(rf"[{ALPHABET}]{{5}}(-[{ALPHABET}]{{5}}){{3}}")
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+log = logging.getLogger(__name__)
 
 
 class WrongCredentials(Refused):
@@ -254,8 +258,16 @@ def session_for(token: str, *, idle_hours: int, days: int, by_itself: bool = Fal
     ):
         return None
     if moment - found.seen_at > SEEN_EVERY and not by_itself:
-        Session.update(seen_at=moment).where(Session.id == found.id).execute()
+        _note_seen(found, moment)
     return found
+
+
+def _note_seen(session: Session, moment: datetime) -> None:
+    """Pages can be read while nothing can be written: Home says what is wrong then."""
+    try:
+        Session.update(seen_at=moment).where(Session.id == session.id).execute()
+    except DatabaseError as error:
+        log.warning("could not note a visit: %s", error)
 
 
 def live_sessions(user: User, *, idle_hours: int, days: int) -> list[Session]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from peewee import DatabaseError
@@ -14,42 +13,31 @@ from config import Config
 from webapp.errors import Refused
 from webapp.services import accounts, audit, backups, times, turns
 from webapp.services.audit import SYSTEM, Actor
-from webapp.store.database import writing
+from webapp.store import copies
+from webapp.store.copies import Copy
+from webapp.store.database import BACKUPS, writing
 from webapp.store.fields import now
 from webapp.store.models import State, remember, state
 from webapp.store.problems import explained
 
-FOLDER = "backups"
 DAILY, WEEKLY = 7, 4
 EVERY, TRY_AGAIN, FIRST = timedelta(days=1), timedelta(hours=1), timedelta(hours=1)
 LATE = EVERY + timedelta(hours=6)
 BREATH_SECONDS = 0.02
 DUE, PROBLEM = "backup_due", "backup_problem"
 DOUBTFUL = "gatehouse-doubtful.db"
-NAME = re.compile(r"gatehouse-(\d{8}T\d{6}Z)(-before-\w+)?\.db")
-WRITTEN = "%Y%m%dT%H%M%SZ"
-
-
-@dataclass(frozen=True)
-class Copy:
-    """`occasion`: the migration it was made before, empty for the ordinary ones."""
-
-    path: Path
-    at: datetime
-    size: int
-    occasion: str = ""
 
 
 @dataclass
 class _Settings:
-    folder: Path = Path(FOLDER)
+    folder: Path = Path(BACKUPS)
 
 
 _settings = _Settings()
 
 
 def configure(config: Config) -> None:
-    _settings.folder = config.backup_dir or config.data / FOLDER
+    _settings.folder = config.backup_dir or config.data / BACKUPS
 
 
 def folder() -> Path:
@@ -72,7 +60,7 @@ def make(actor: Actor = SYSTEM) -> Copy:
     """
     if actor is not SYSTEM:
         accounts.needs(actor, "admin")
-    path = _settings.folder / f"gatehouse-{now():{WRITTEN}}.db"
+    path = _settings.folder / copies.name_of(now())
     try:
         _settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if doubt := backups.backup(path, actor, breath=BREATH_SECONDS):
@@ -121,11 +109,11 @@ def problem() -> str:
     """What is wrong with the backups just now, in a sentence; empty when all is well."""
     if said := str(state(PROBLEM, "")):
         return f"The last backup failed. {said}"
-    copies, due = kept(), state(DUE)
-    if due is None or (copies and now() - copies[0].at < LATE):
+    last, due = next(iter(kept()), None), state(DUE)
+    if due is None or (last and now() - last.at < LATE):
         return ""
-    if copies:
-        return f"The last backup is {times.span(now() - copies[0].at)} old; one is due every day."
+    if last:
+        return f"The last backup is {times.span(now() - last.at)} old; one is due every day."
     if now() - datetime.fromisoformat(due) > LATE - EVERY:
         return "No backup was made yet, though one is due every day."
     return ""
@@ -133,20 +121,15 @@ def problem() -> str:
 
 def kept() -> list[Copy]:
     """Newest first."""
-    found = []
-    for path in _settings.folder.glob("gatehouse-*.db"):
-        if name := NAME.fullmatch(path.name):
-            at = datetime.strptime(name[1], WRITTEN).replace(tzinfo=UTC)
-            found.append(Copy(path, at, path.stat().st_size, (name[2] or "").removeprefix("-before-")))
-    return sorted(found, key=lambda one: one.at, reverse=True)
+    return copies.found_in(_settings.folder)
 
 
-def superfluous(copies: Iterable[Copy]) -> list[Copy]:
+def superfluous(found: Iterable[Copy]) -> list[Copy]:
     """All but the newest of each of the last days and weeks that have one, and the last ones before upgrades.
 
     Copies of the future are from before the clock was set back; nobody knows their day, so they stay.
     """
-    known = sorted((one for one in copies if one.at <= now()), key=lambda one: one.at, reverse=True)
+    known = sorted((one for one in found if one.at <= now()), key=lambda one: one.at, reverse=True)
     daily = [one for one in known if not one.occasion]
     wanted = set(_newest_of_each(daily, lambda one: one.at.date(), DAILY))
     wanted |= set(_newest_of_each(daily, lambda one: one.at.isocalendar()[:2], WEEKLY))
@@ -154,9 +137,9 @@ def superfluous(copies: Iterable[Copy]) -> list[Copy]:
     return [one for one in known if one not in wanted]
 
 
-def _newest_of_each(copies: list[Copy], span: Callable[[Copy], object], most: int) -> Iterator[Copy]:
+def _newest_of_each(found: list[Copy], span: Callable[[Copy], object], most: int) -> Iterator[Copy]:
     seen: set[object] = set()
-    for one in copies:
+    for one in found:
         part = span(one)
         if part not in seen and len(seen) < most:
             seen.add(part)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from peewee import Case, fn
 
-from webapp.services import daily_backups, figures, forecast, health, retention
+from webapp.services import condition, daily_backups, figures, forecast, health, retention
+from webapp.services.condition import Trouble
 from webapp.services.figures import Failing
 from webapp.services.forecast import Due
 from webapp.services.health import Health
@@ -22,6 +23,7 @@ SIGN_INS_SOON = timedelta(days=14)
 
 @dataclass(frozen=True)
 class Needs:
+    troubles: list[Trouble]
     waiting: int
     oldest: Approval | None
     troubled: list[tuple[Integration, Health]]
@@ -46,6 +48,7 @@ def now_needed(integrations: list[Integration]) -> Needs:
     troubled = [one for one in integrations if _troubled(one)]
     known = {one.id for one in troubled}
     return Needs(
+        troubles=condition.look(),
         waiting=waiting.count(),
         oldest=waiting.first(),
         troubled=[(one, health.of(one)) for one in troubled],

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from peewee import Database, DatabaseError
@@ -11,6 +14,33 @@ from playhouse.cysqlite_ext import CySqliteDatabase
 
 from webapp.errors import InvalidInput, Refused
 from webapp.store.problems import explained
+
+NAME = re.compile(r"gatehouse-(\d{8}T\d{6}Z)(-before-\w+)?\.db")
+WRITTEN = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """`occasion`: the migration it was made before, empty for the ordinary ones."""
+
+    path: Path
+    at: datetime
+    size: int
+    occasion: str = ""
+
+
+def name_of(at: datetime, before: str = "") -> str:
+    return f"gatehouse-{at:{WRITTEN}}{f'-before-{before}' if before else ''}.db"
+
+
+def found_in(folder: Path) -> list[Copy]:
+    """Newest first."""
+    found = []
+    for path in folder.glob("gatehouse-*.db"):
+        if name := NAME.fullmatch(path.name):
+            at = datetime.strptime(name[1], WRITTEN).replace(tzinfo=UTC)
+            found.append(Copy(path, at, path.stat().st_size, (name[2] or "").removeprefix("-before-")))
+    return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 def make(db: Database, path: Path, check: Callable[[CySqliteDatabase], None] | None = None) -> None:

@@ -8,33 +8,59 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from peewee import Database
 from playhouse.migrations import Runner
 
-from webapp.store.models import database
+from webapp.errors import Refused
+from webapp.store import copies
+from webapp.store.models import database, state
 from webapp.store.postgresql import Postgresql
 from webapp.store.problems import StoreProblem
-from webapp.store.secrets import vault
+from webapp.store.secrets import KeyProblem, vault
 from webapp.store.sqlite import Sqlite
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 DATABASE_FILE = "gatehouse.db"
 KEY_FILE = "secret.key"
+BACKUPS = "backups"
 log = logging.getLogger(__name__)
 
 
-def open_store(data: Path, url: str = "") -> None:
-    """Point this process at its database and key, and bring the schema up to date. Safe in every worker at once."""
+def open_store(data: Path, url: str = "", backups: Path | None = None) -> None:
+    """Point this process at its database and key, and bring the schema up to date. Safe in every worker at once.
+
+    `backups`: where the copy goes that is made before an upgrade.
+    """
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    vault.unlock(data / KEY_FILE)
     if database.obj is not None:
         database.obj.let_go()
     database.initialize(connect(data, url))
     with database.obj.alone():
-        migrate(database.obj)
+        with database.obj.connection_context():
+            sealed = _sealed_key(database.obj)
+        _unlock(data / KEY_FILE, sealed)
+        migrate(database.obj, backups or data / BACKUPS)
+
+
+def _sealed_key(db: Database) -> str | None:
+    """The log's key, as every Gatehouse that was ever used has it sealed in its database."""
+    return state("log_key") if "state" in db.get_tables() else None
+
+
+def _unlock(path: Path, sealed: str | None) -> None:
+    """A fresh key beside a database that was sealed with another would lose every sign-in without a word."""
+    if sealed and not path.exists():
+        raise KeyProblem(
+            f"The key file {path} is missing, and this database is sealed with it.", reason="key_missing",
+            next_step="Put your own copy of it back. Gatehouse goes on by itself then.",
+        )  # fmt: skip
+    vault.unlock(path)
+    if sealed:
+        vault.open("state:log_key", sealed.encode())
 
 
 def connect(data: Path, url: str) -> Sqlite | Postgresql:
@@ -46,18 +72,45 @@ def connect(data: Path, url: str) -> Sqlite | Postgresql:
     raise StoreProblem("DATABASE_URL must start with sqlite:/// or postgresql://")
 
 
-def migrate(db: Database) -> None:
+def migrate(db: Database, backups: Path | None = None) -> None:
+    """An older database is copied into `backups` first; nothing is changed where that fails."""
     runner = Runner(db, str(MIGRATIONS))
     with db.connection_context():
-        gone = [row.name for row in runner.status() if row.path is None]
-        if gone:
+        known = runner.status()
+        if gone := [row.name for row in known if row.path is None]:
             raise StoreProblem(
-                f"This database was written by a newer Gatehouse (it has {gone[-1]}).",
+                f"This database was written by a newer Gatehouse (it has {gone[-1]}).", reason="newer_schema",
                 next_step="Install that version again, or restore a backup made before the upgrade.",
-            )
-        for name in runner.up():
+            )  # fmt: skip
+        waiting = [row.name for row in known if not row.applied]
+        if backups and 0 < len(waiting) < len(known):
+            _copy_before(waiting[0], db, backups)
+        with db.all_or_nothing():
+            done = runner.up()
+        for name in done:
             log.info("database brought to %s", name)
         db.after_migration()
+
+
+def _copy_before(migration: str, db: Database, backups: Path) -> None:
+    if not isinstance(db, Sqlite):
+        log.warning("upgrading the schema from %s on; a dump of the database is yours to make", migration)
+        return
+    path = backups / copies.name_of(datetime.now(UTC), migration)
+    try:
+        backups.mkdir(mode=0o700, parents=True, exist_ok=True)
+        earlier = [one.path for one in copies.found_in(backups) if one.occasion == migration]
+        path.unlink(missing_ok=True)
+        copies.make(db, path)
+        for one in earlier:  # of the same schema: the upgrade failed then
+            if one != path:
+                one.unlink(missing_ok=True)
+    except (Refused, OSError) as error:
+        raise StoreProblem(
+            "The database is from an older Gatehouse and could not be copied before its upgrade.",
+            reason="upgrade_unsafe", why=str(error), next_step=f"Make room in {backups}, or set BACKUP_DIR.",
+        ) from error  # fmt: skip
+    log.info("copied the database to %s before its upgrade", path)
 
 
 @contextmanager

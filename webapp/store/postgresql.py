@@ -55,6 +55,13 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
                 self.execute_sql("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
             yield
 
+    def in_turn(self) -> bool:
+        """Always: what failed in a savepoint ends with that savepoint."""
+        return True
+
+    def refuse_unwritable(self) -> None:
+        """Its server says so at the first write."""
+
     def snapshot(self) -> Any:
         return self.atomic("REPEATABLE READ")
 
@@ -66,6 +73,10 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
                 yield
             finally:
                 self.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION,))
+
+    def all_or_nothing(self) -> Any:
+        """All migrations or none."""
+        return self.atomic()
 
     def after_migration(self) -> None:
         """Texts of any length, as on SQLite: what a server or a browser calls itself is cut where it comes in."""

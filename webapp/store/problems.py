@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from webapp.errors import Refused
 
 
@@ -36,9 +38,16 @@ TROUBLES = (
 )  # fmt: skip
 
 
+def _story(error: BaseException | None) -> Iterator[str]:
+    """What went wrong first may stand behind what went wrong because of it."""
+    while error is not None:
+        yield f"{type(error).__name__}: {error}"
+        error = error.__cause__ or error.__context__
+
+
 def explained(error: Exception) -> StoreProblem:
     """A driver's error in words that an admin can act on."""
-    said = f"{type(error).__name__} {type(error.__cause__ or error.__context__).__name__} {error}"
+    said = " ".join(_story(error))
     for signs, reason, what, next_step in TROUBLES:
         if any(sign in said for sign in signs):
             return StoreProblem(what, reason=reason, next_step=next_step)

@@ -16,9 +16,13 @@ from webapp.errors import Refused
 
 
 class KeyProblem(Refused):
-    """The key file is missing, too open, or not the one this database was sealed with."""
+    """The key file is missing, too open, or not the one this database was sealed with. `reason`: for programs."""
 
-    status = 500
+    status = 503
+
+    def __init__(self, what: str, *, reason: str = "key_wrong", why: str = "", next_step: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.reason = reason
 
 
 class Vault:
@@ -94,18 +98,31 @@ def read_keys(path: Path) -> list[bytes]:
     """Fernet keys of the file, one a line, the sealing one first; makes the file where there is none."""
     if not path.exists():
         _create(path)
-    if path.stat().st_mode & 0o077:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise KeyProblem(
+                f"The key file {path} can be read by others.", reason="key_open",
+                next_step=f"Run: chmod 600 {path}",
+            )  # fmt: skip
+        keys = path.read_bytes().split()
+    except PermissionError as error:
         raise KeyProblem(
-            f"The key file {path} can be read by others.",
-            next_step=f"Run: chmod 600 {path}",
-        )
-    keys = path.read_bytes().split()
-    for key in keys:
-        if len(base64.urlsafe_b64decode(key)) != 32:
-            raise KeyProblem(f"The key file {path} is damaged.", next_step="Restore it from your own copy.")
-    if not keys:
-        raise KeyProblem(f"The key file {path} is empty.", next_step="Restore it from your own copy.")
+            f"Gatehouse may not read the key file {path}.", reason="key_unreadable",
+            next_step="Make it the file of the user that Gatehouse runs as, with mode 600.",
+        ) from error  # fmt: skip
+    if not keys or not all(map(_fits, keys)):
+        raise KeyProblem(
+            f"The key file {path} is {'damaged' if keys else 'empty'}.", reason="key_damaged",
+            next_step="Restore it from your own copy.",
+        )  # fmt: skip
     return keys
+
+
+def _fits(key: bytes) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key)) == 32
+    except ValueError:
+        return False
 
 
 def write_keys(path: Path, keys: list[bytes]) -> None:

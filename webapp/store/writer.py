@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from peewee import DatabaseError
+
 from webapp.store.database import writing
 from webapp.store.models import database
 
@@ -105,8 +107,12 @@ class Writer:
             with writing():
                 for job in group:
                     self._run(job, alone=len(group) == 1)
+                    if job.failure and not database.in_turn():
+                        raise job.failure  # the others would write outside of any transaction
         except Exception as error:  # nobody's write is on disk, and everybody must hear it
-            if len(group) > 1 or error is not group[0].failure:
+            if isinstance(error, DatabaseError):
+                log.warning("a group of %d writes could not be committed: %s", len(group), error)
+            elif len(group) > 1 or error is not group[0].failure:
                 log.exception("a group of %d writes could not be committed", len(group))
             for job in group:
                 job.failure = error
