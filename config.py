@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
+SHORTEST_SECRET = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Config:
     max_request: int = 4 * 1024 * 1024
     # Largest answer of a server we take, in bytes.
     max_result: int = 25 * 1024 * 1024
+    # What the server's log is: plain lines, or json (one object a line).
+    log_format: str = "plain"
+    # Whoever shows this bearer token reads /metrics; empty: there is no such page. Or METRICS_TOKEN_FILE.
+    metrics_token: str = field(default="", repr=False)
     # Calls one server may have under way in each worker; more wait for their turn. Small servers fall over sooner.
     calls_per_server: int = 100
     # Seconds a call waits for its turn before the agent is told that the server is busy.
@@ -96,6 +101,18 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """From the environment, which `ps` and crash reports may show, or better from a file."""
+    path = env.get(f"{name}_FILE")
+    try:
+        value = Path(path).read_text().strip() if path else env.get(name, "")
+    except OSError as error:
+        raise ValueError(f"{name}_FILE can't be read: {error.strerror}") from error
+    if (value or path) and len(value) < SHORTEST_SECRET:
+        raise ValueError(f"{name} must have {SHORTEST_SECRET} characters at least")
+    return value
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> Config:
     """Raises ValueError with one sentence when a setting can't be used."""
     env = os.environ if environ is None else environ
@@ -105,6 +122,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
     log_arguments = env.get("LOG_ARGUMENTS", Config.log_arguments)
     if log_arguments not in ("full", "redacted", "digest"):
         raise ValueError("LOG_ARGUMENTS must be full, redacted or digest")
+    log_format = env.get("LOG_FORMAT", Config.log_format)
+    if log_format not in ("plain", "json"):
+        raise ValueError("LOG_FORMAT must be plain or json")
     return Config(
         host=env.get("HOST", Config.host),
         port=int(env.get("PORT", Config.port)),
@@ -124,6 +144,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         call_seconds=float(env.get("CALL_SECONDS", Config.call_seconds)),
         max_request=int(env.get("MAX_REQUEST", Config.max_request)),
         max_result=int(env.get("MAX_RESULT", Config.max_result)),
+        log_format=log_format,
+        metrics_token=_secret(env, "METRICS_TOKEN"),
         calls_per_server=int(env.get("CALLS_PER_SERVER", Config.calls_per_server)),
         place_seconds=float(env.get("PLACE_SECONDS", Config.place_seconds)),
         calls_per_minute=int(env.get("CALLS_PER_MINUTE", Config.calls_per_minute)),

@@ -32,6 +32,10 @@ NODE_MODULES = ROOT / "tests" / "conformance" / "node_modules"
 UNSET = re.compile(
     r"HOST|PORT|.*_URL|GATEHOUSE_\w+|PRACTICE_\w+|WEB_CONCURRENCY|TRUSTED_HOSTS|GUNICORN_\w+|MAKE\w*|MFLAGS"
 )
+# In a plain log, or in one of JSON lines.
+STARTED = re.compile(
+    r'\[(\d+)\] \[INFO\] Application startup complete|"Application startup complete\.", "process": (\d+)'
+)
 
 
 def free_port() -> int:
@@ -131,8 +135,8 @@ class Gatehouse(Process):
 
     def workers(self) -> list[int]:
         """Process ids of the workers that live and serve, oldest first."""
-        started = re.findall(r"\[(\d+)\] \[INFO\] Application startup complete", self.said())
-        return [pid for pid in map(int, started) if alive(pid)]
+        started = STARTED.findall(self.said())
+        return [pid for pid in (int(plain or json) for plain, json in started) if alive(pid)]
 
     def up(self) -> None:
         """Starts it (again, on the same port and data) and returns when every worker serves."""

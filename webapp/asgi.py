@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from a2wsgi import WSGIMiddleware
 from peewee import DatabaseError
 
 from config import Config, from_environment
-from webapp import create_app
+from webapp import create_app, logs
 from webapp.closed import Closed
 from webapp.compression import Compressed
 from webapp.errors import Refused
@@ -25,9 +24,8 @@ Send = Callable[[Any], Awaitable[None]]
 def program(config: Config | None = None) -> Program | Closed:
     """What the server is given, `webapp.asgi:program()`: the program, or a page that says why there is none, until
     there is one."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs addresses, and those may carry secrets
     config = config or from_environment()
+    logs.configure(config.log_format)
     try:
         return Program(config)
     except (Refused, DatabaseError, OSError) as error:
@@ -42,8 +40,10 @@ class Program:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["path"] == "/mcp" or scope["path"].startswith("/mcp/s/"):
+            return await self._lifespan(receive, send)
+        if scope["type"] == "http":
+            send = logs.numbered(send)
+        if scope["path"] == "/mcp" or scope["path"].startswith("/mcp/s/"):
             await self.gateway.endpoint(scope, receive, send)
         else:
             await self.pages(_without_underscores(scope), receive, send)

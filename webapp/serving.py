@@ -11,8 +11,13 @@ import sys
 from typing import Any
 
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
+
+from webapp.logs import JsonLines
+
+LOG_FORMAT = os.environ.get("LOG_FORMAT", "plain")
 
 
 def without_query(record: logging.LogRecord) -> bool:
@@ -64,6 +69,13 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         await super().callback_notify()
 
 
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own lines in the form of ours."""
+
+    def _set_handler(self, log: Any, output: Any, fmt: logging.Formatter, stream: Any = None) -> None:
+        super()._set_handler(log, output, JsonLines() if LOG_FORMAT == "json" else fmt, stream)
+
+
 def post_worker_init(worker: Worker) -> None:
     """What was loaded to start with stays: looking through it for garbage again and again cost a tenth of each call."""
     gc.collect()
@@ -73,6 +85,7 @@ def post_worker_init(worker: Worker) -> None:
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+logger_class = "webapp.serving.Log"
 worker_class = "webapp.serving.Worker"
 # Agents keep their connections: the default of 2 seconds would drop them between two calls.
 keepalive = 75

@@ -18,7 +18,7 @@ from webapp.store.models import Approval, Check, Entry, Integration, Tool, User,
 
 # The lowest role that may use an endpoint; "anyone" needs no sign-in.
 ROLES = {
-    "health.alive": "anyone", "health.ready": "anyone", "health.csp_report": "anyone",
+    "health.alive": "anyone", "health.ready": "anyone", "health.csp_report": "anyone", "health.numbers": "anyone",
     "setup.show": "anyone", "setup.create": "anyone", "login.show": "anyone", "login.create": "anyone",
     "login.end": "viewer",
     "home.index": "viewer", "help.show": "viewer", "approvals.download": "technician",

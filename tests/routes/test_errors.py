@@ -90,7 +90,7 @@ def test_a_fault_shows_a_number_that_the_log_has_too(
         reply = visitor.get(f"/trap/{which}", headers=headers)
         assert reply.status_code == 500 and "our fault" in reply.text
         assert "secret" not in reply.text and "Traceback" not in reply.text and "Error" not in reply.text
-        number = re.search(r"look for ([0-9a-f]{8}) in", reply.text)
+        number = re.search(r"look for ([0-9a-f]{12}) in", reply.text)
         assert number and number[1] in caplog.text and "secret" in caplog.text
 
 
@@ -107,7 +107,7 @@ def test_a_broken_database_still_gives_a_page(viewer: Visitor, caplog: pytest.Lo
         reply = viewer.browser.get(path)
         assert reply.status_code == 500 and "our fault" in reply.text and "<html" in reply.text
         assert "approval" not in text_of(reply.text) and "Traceback" not in reply.text
-        number = re.search(r"look for ([0-9a-f]{8}) in", reply.text)
+        number = re.search(r"look for ([0-9a-f]{12}) in", reply.text)
         assert (
             number
             and number[1] in caplog.text

@@ -70,3 +70,8 @@ def test_reports_are_no_way_into_the_log_of_gatehouse(app: Flask, client: FlaskC
     before = Entry.select().count()
     client.post("/csp-report", data=b"x" * 10_000)
     assert Entry.select().count() == before
+
+
+def test_without_a_token_in_the_settings_there_are_no_metrics(client: FlaskClient) -> None:
+    reply = client.get("/metrics", headers={"Authorization": "Bearer "})
+    assert reply.status_code == 404 and "There is no such page." in reply.text

@@ -41,6 +41,7 @@ from webapp.gateway.stream import (
 )
 from webapp.gateway.subscriptions import Subscriptions
 from webapp.gateway.words import Words
+from webapp.logs import request_id
 from webapp.services import agents
 from webapp.services.agent_errors import about
 from webapp.upstream import strict
@@ -186,7 +187,7 @@ class Endpoint:
             error_body = {
                 "code": INTERNAL_ERROR,
                 "message": "Gatehouse could not answer this. Its log says why.",
-                "data": about("gatehouse", "check_first"),
+                "data": about("gatehouse", "check_first", request_id=request_id()),
             }
             return 200, {"jsonrpc": "2.0", "id": id, "error": error_body}
         if isinstance(result, bytes):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import logging
-import secrets
 
 from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from peewee import DatabaseError, IntegrityError, ProgrammingError
 from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
+from webapp import logs
 from webapp.errors import NotFound, Refused, TooMany
 from webapp.routes.guards import settings
 from webapp.routes.replies import is_htmx
@@ -30,6 +30,7 @@ OUT_OF_DATE = Refused(
 def init_app(app: Flask) -> None:
     for noun in NOUNS:
         app.register_blueprint(importlib.import_module(f"webapp.routes.{noun}").bp)
+    app.teardown_request(lambda _: logs.over())
     app.register_error_handler(Refused, refused)
     app.register_error_handler(CSRFError, stale_form)
     app.register_error_handler(HTTPException, http_error)
@@ -83,8 +84,8 @@ def http_error(error: HTTPException) -> Response:
 
 
 def our_fault(error: BaseException) -> Response:
-    """The person gets a number, the log gets the story under the same number. Its page asks the database nothing."""
-    number = secrets.token_hex(4)
+    """The person gets the request's id, the log gets the story under it. Its page asks the database nothing."""
+    number = logs.request_id()
     log.error("request failed, shown as %s", number, exc_info=error)
     words = Refused(
         "Something went wrong inside Gatehouse.", why="This is our fault, not yours.",

@@ -21,7 +21,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 ANYONE = "anyone"
 # These answer also when the database does not.
-WITHOUT_DATABASE = {"static", "health.alive", "health.ready", "health.csp_report"}
+WITHOUT_DATABASE = {"static", "health.alive", "health.ready", "health.numbers", "health.csp_report"}
 LONGEST_WAY_BACK = 1500  # proxies refuse answers with headers of a few thousand bytes
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 
-from flask import Blueprint, request
+from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
-from peewee import PeeweeException
+from peewee import DatabaseError, PeeweeException
 
 from webapp.errors import Refused
-from webapp.routes.guards import allow, open_database
-from webapp.services import condition, daily_backups
+from webapp.routes.guards import allow, open_database, settings
+from webapp.services import condition, daily_backups, metrics
 
 bp = Blueprint("health", __name__)
 LONGEST_REPORT = 500
@@ -38,6 +39,24 @@ def ready() -> ResponseReturnValue:
     if reasons := [one.reason for one in found if one.stops]:
         return {"status": "not ready", "reasons": reasons}, 503
     return {"status": "ready"} | ({"warnings": warnings} if warnings else {})
+
+
+@bp.get("/metrics")
+@allow("anyone")
+def numbers() -> ResponseReturnValue:
+    """For Prometheus, with the token of METRICS_TOKEN as a bearer."""
+    token = settings().metrics_token
+    if not token:
+        abort(404)
+    given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+        return "This needs METRICS_TOKEN as a bearer token.\n", 401, {"WWW-Authenticate": "Bearer"}
+    try:
+        open_database()
+        text = metrics.exposition()
+    except DatabaseError as error:
+        text = metrics.without_store(error)
+    return text, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
 
 @bp.post("/csp-report")

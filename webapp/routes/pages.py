@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, request
 
 from config import VERSION
+from webapp.logs import request_id
 from webapp.routes import looks
 from webapp.routes.guards import current_session, settings
 from webapp.services import browsers, times, visible
@@ -44,6 +45,7 @@ def context() -> dict[str, Any]:
         "insecure": not request.is_secure and request.host.rsplit(":", 1)[0] not in LOOPBACK,
         "config_address": settings().address,
         "version": VERSION,
+        "request_id": request_id,
         "theme": looks.theme(),
         "themes": choices.THEMES,
         "zone": looks.zone_name(),
