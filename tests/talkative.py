@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.shared.message import ServerMessageMetadata
 from mcp_types import (
     CallToolResult,
     ElicitRequest,
@@ -17,6 +18,8 @@ from mcp_types import (
     ElicitResult,
     EmptyResult,
     InputRequiredResult,
+    ListRootsRequest,
+    ListRootsResult,
     LoggingLevel,
     SamplingMessage,
     SetLevelRequestParams,
@@ -101,6 +104,19 @@ class Talkative:
         )
         return said(f"It says {answer.content.text}")  # type: ignore[union-attr]
 
+    async def get_folders(self, ctx: Context) -> Result:
+        """Gets the folders that the agent's program works in"""
+        if self.era == "old":
+            with_the_call = ServerMessageMetadata(related_request_id=ctx.request_id)
+            answer: object = await ctx.session.send_request(
+                ListRootsRequest(), ListRootsResult, metadata=with_the_call
+            )
+        else:
+            answer = (ctx.input_responses or {}).get("folders")
+        if isinstance(answer, ListRootsResult):
+            return said(" ".join(str(root.uri) for root in answer.roots))
+        return InputRequiredResult(input_requests={"folders": ListRootsRequest()})
+
     async def set_level(
         self, _: ServerRequestContext[Any, Any], params: SetLevelRequestParams
     ) -> EmptyResult:
@@ -119,6 +135,7 @@ def talkative(*, era: str) -> Iterator[Talkative]:
         it.get_with_logs,
         it.get_greeting,
         it.get_opinion,
+        it.get_folders,
         it.delete_thing,
     ):
         server.add_tool(tool)

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CreateMessageResult, ElicitResult, TextContent
+from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
 
 from tests.gateway.test_list_changed import wait_for
 from tests.house import PASSWORD, token_in
@@ -81,11 +81,17 @@ async def program(gate: Gatehouse, key: str, mode: str, *, able: bool = True) ->
         it.asked.append("model")
         return CreateMessageResult(role="assistant", content=TextContent(text="so-so"), model="m")
 
+    async def roots(_: Any) -> ListRootsResult:
+        it.asked.append("folders")
+        return ListRootsResult(roots=[Root(uri="file:///srv/notes")])
+
     async def log(params: Any) -> None:
         it.logs.append(params.data)
 
     headers = {"Authorization": f"Bearer {key}"}
-    callbacks: dict[str, Any] = {"elicitation_callback": elicit, "sampling_callback": sample} if able else {}
+    callbacks: dict[str, Any] = {
+        "elicitation_callback": elicit, "sampling_callback": sample, "list_roots_callback": roots
+    } if able else {}  # fmt: skip
     async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
         transport = streamable_http_client(f"{gate.url}/mcp", http_client=http)
         async with Client(transport, mode=mode, logging_callback=log, **callbacks) as client:
@@ -212,6 +218,16 @@ def test_a_server_asks_the_model(gate: Gatehouse, key: str) -> None:
     asyncio.run(journey())
 
 
+@pytest.mark.parametrize(("mode", "name"), [("legacy", "s-old"), ("legacy", "s-new"), ("auto", "s-new")])
+def test_a_server_asks_for_the_folders(gate: Gatehouse, key: str, mode: str, name: str) -> None:
+    async def journey() -> None:
+        async with program(gate, key, mode) as it:
+            assert await it.call(f"{name}__get_folders") == "file:///srv/notes"
+            assert it.asked == ["folders"]
+
+    asyncio.run(journey())
+
+
 @pytest.mark.parametrize(("worker", "name"), [(0, "s-old"), (1, "s-old"), (1, "s-new")])
 def test_an_answer_is_heard_by_the_worker_that_asked(
     gate: Gatehouse, key: str, servers: dict[str, Talkative], worker: int, name: str
@@ -254,6 +270,8 @@ def test_nobody_answers_for_another_agent(gate: Gatehouse, key: str) -> None:
 @pytest.mark.parametrize(("mode", "name"), [
     ("legacy", "s-old__get_greeting"), ("legacy", "s-new__get_greeting"), ("legacy", "s-old__get_opinion"),
     ("auto", "s-old__get_greeting"), ("auto", "s-new__get_opinion"),
+    ("legacy", "s-old__get_folders"), ("legacy", "s-new__get_folders"), ("auto", "s-old__get_folders"),
+    ("auto", "s-new__get_folders"),
 ])  # fmt: skip
 def test_who_can_not_be_asked_hears_so(gate: Gatehouse, key: str, mode: str, name: str) -> None:
     async def journey() -> None:
