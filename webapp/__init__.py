@@ -12,10 +12,19 @@ from config import ROOT, Config, from_environment
 from webapp import cli, routes
 from webapp.errors import Refused
 from webapp.routes import guards, headers, ids, pages
-from webapp.services import condition, daily_backups, egress, identity, integrations, notices, retention, sync
+from webapp.services import (
+    audit,
+    condition,
+    daily_backups,
+    egress,
+    identity,
+    integrations,
+    notices,
+    retention,
+    sync,
+)
 from webapp.store.database import open_store
 from webapp.store.models import database
-from webapp.store.secrets import vault
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -34,11 +43,12 @@ def create_app(config: Config | None = None) -> Flask:
     condition.configure(config)
     with database.connection_context():
         integrations.ensure_builtins()
+        secret = audit.secret_for("flask-session")
 
     app = Flask("webapp", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     app.extensions["gatehouse"] = config
     app.config.update(
-        SECRET_KEY=vault.derive("flask-session"),
+        SECRET_KEY=secret,
         SESSION_COOKIE_NAME="form",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.secure,

@@ -25,6 +25,7 @@ from webapp.services import (
     checks,
     connections,
     integrations,
+    keys,
     pauses,
     policies,
     sync,
@@ -386,9 +387,17 @@ def restore(path: Path) -> None:
 
 @command("rotate-key")
 def rotate_key() -> None:
-    """Seal every secret anew with a fresh key."""
-    count = backups.rotate_key(settings().data, COMMAND)
-    click.echo(f"{count} secrets sealed with a new key. Restart Gatehouse so that every worker reads it.")
+    """Seal every secret anew with a fresh key, while Gatehouse runs. Cut off, it is finished by running it again."""
+    done = keys.rotate(settings().data, COMMAND)
+    click.echo(
+        f"{done.sealed} secrets sealed with a new key, which running workers use already. Keep a new copy of the key "
+        f"file {settings().data / 'secret.key'}; older backups open with the old one."
+    )
+    if done.lost:
+        click.echo(
+            f"{done.lost} secrets could not be opened before either: sign in to those servers again.",
+            err=True,
+        )
 
 
 def integration(name: str) -> Integration:

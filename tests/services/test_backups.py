@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 
 from webapp.errors import InvalidInput, Refused, Stale
 from webapp.services import audit, backups, intents
@@ -15,7 +14,7 @@ from webapp.services.audit import COMMAND
 from webapp.store.database import open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import Approval, Entry, database
-from webapp.store.secrets import read_keys, write_keys
+from webapp.store.secrets import read_keys
 
 
 @pytest.fixture
@@ -127,41 +126,3 @@ def test_what_is_no_backup_is_not_restored(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not a database"):
         backups.restore(tmp_path / "letter.txt")
     open_store(data)
-
-
-def test_a_new_key_opens_everything_and_the_old_one_nothing(data: Path) -> None:
-    with database.connection_context():
-        keep("one")
-        before = read_keys(data / "secret.key")
-        backups.rotate_key(data, COMMAND)
-        after = read_keys(data / "secret.key")
-        assert len(after) == 1 and after != before
-        assert opened("one") == "canary-one"
-        assert audit.verify().intact
-        write_keys(data / "secret.key", before)
-        with pytest.raises(Refused):
-            opened("one")
-
-
-def test_a_rotation_cut_off_anywhere_still_opens_everything(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with database.connection_context():
-        keep("one")
-        monkeypatch.setattr(backups, "_seal_all", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            backups.rotate_key(data, COMMAND)
-        assert opened("one") == "canary-one"
-        keep("two")
-        monkeypatch.undo()
-        backups.rotate_key(data, COMMAND)
-        assert (opened("one"), opened("two")) == ("canary-one", "canary-two")
-
-
-def test_a_worker_notices_the_new_key_by_itself(data: Path) -> None:
-    with database.connection_context():
-        keep("one")
-        path = data / "secret.key"
-        write_keys(path, [Fernet.generate_key(), *read_keys(path)])
-        keep("two")
-        assert (opened("one"), opened("two")) == ("canary-one", "canary-two")

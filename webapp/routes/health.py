@@ -55,6 +55,7 @@ def numbers() -> ResponseReturnValue:
         open_database()
         text = metrics.exposition()
     except DatabaseError as error:
+        log.warning("metrics without the database: %s", error)
         text = metrics.without_store(error)
     return text, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 

@@ -218,6 +218,12 @@ def log_key() -> bytes:
     return known
 
 
+def secret_for(purpose: str) -> bytes:
+    """Another use of a secret that all workers and machines of this database share, and that outlives the key file's
+    keys, e.g. for signing forms."""
+    return hmac.digest(log_key(), purpose.encode(), "sha256")
+
+
 def _read_log_key() -> bytes:
     sealed = state("log_key")
     if sealed is None:

@@ -1,13 +1,11 @@
-"""Copies of the database, and fresh keys for what is sealed in it."""
+"""Copies of the database."""
 
 from __future__ import annotations
 
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.fernet import Fernet
 from peewee import DatabaseError
 from playhouse.cysqlite_ext import CySqliteDatabase
 
@@ -15,13 +13,10 @@ from webapp.errors import Refused, Stale
 from webapp.services import audit, intents
 from webapp.services.audit import Actor
 from webapp.store import copies
-from webapp.store.database import KEY_FILE, writing
-from webapp.store.fields import Sealed, now
-from webapp.store.models import MODELS, State, Worker, database, state
-from webapp.store.secrets import read_keys, vault, write_keys
-
-# Long enough for every worker to have seen the new key file and committed what it sealed with the old one.
-SETTLE_SECONDS = 0.5
+from webapp.store.database import writing
+from webapp.store.fields import now
+from webapp.store.models import State, Worker, database
+from webapp.store.secrets import vault
 
 
 def backup(path: Path, actor: Actor, *, breath: float = 0) -> str:
@@ -79,42 +74,3 @@ def _refuse_while_running() -> None:
             "Gatehouse is running, or was a few seconds ago.",
             next_step=f"Stop it, wait {intents.DEAD_AFTER.seconds} seconds and try again.",
         )
-
-
-def rotate_key(data: Path, actor: Actor) -> int:
-    """Seal everything anew. Interrupted anywhere, the key file still opens every row.
-
-    Both keys stand in the file until no row needs the old one; workers notice the file by themselves.
-    """
-    path = data / KEY_FILE
-    old = read_keys(path)
-    fresh = Fernet.generate_key()
-    write_keys(path, [fresh, *old])
-    count = _seal_all()
-    time.sleep(SETTLE_SECONDS)
-    _seal_all()
-    with writing():
-        audit.record("key.rotated", actor, details={"secrets": count}, agents_notice=False)
-    write_keys(path, [fresh])
-    return count
-
-
-def _seal_all() -> int:
-    count = 0
-    with writing():
-        for model in MODELS:
-            for field in model._meta.sorted_fields:
-                if isinstance(field, Sealed):
-                    count += _seal_column(model, field)
-        if key := state("log_key"):
-            State.update(value=vault.rotate(key.encode()).decode()).where(State.key == "log_key").execute()
-    return count
-
-
-def _seal_column(model: type, field: Sealed) -> int:
-    key = model._meta.primary_key  # type: ignore[attr-defined]
-    rows = model.select(key, field).where(field.is_null(False)).tuples()  # type: ignore[attr-defined]
-    for record, sealed in list(rows):
-        fresh = vault.rotate(bytes(sealed))
-        model.update({field: fresh}).where(key == record).execute()  # type: ignore[attr-defined]
-    return len(rows)

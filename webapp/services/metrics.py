@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from peewee import DatabaseError, Model, fn
+from peewee import SQL, DatabaseError, Model, fn
 
 from config import VERSION
 from webapp.services import condition, daily_backups, intents
@@ -94,7 +94,7 @@ def _calls() -> Counter[str]:
 
 
 def _counted(model: type[Model], column: object) -> Iterator[tuple[str, int]]:
-    yield from model.select(column, fn.COUNT("*")).group_by(column).tuples()
+    yield from model.select(column, fn.COUNT(SQL("*"))).group_by(column).tuples()
 
 
 def _labelled(name: str, counts: Counter[str]) -> Sequence[tuple[Labels, float]]:

@@ -58,6 +58,15 @@ class Vault:
             raise KeyProblem(f"A stored secret of {name} was found at {record} and is refused.")
         return value
 
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether it is sealed with the first key."""
+        self._ready()
+        try:
+            Fernet(self._keys[0]).decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
     def rotate(self, sealed: bytes) -> bytes:
         """The same secret under the first key."""
         return self._ready().rotate(sealed)

@@ -1,0 +1,107 @@
+"""A fresh key for everything that is sealed, while Gatehouse runs."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from webapp.errors import Stale
+from webapp.services import audit, intents
+from webapp.services.audit import Actor
+from webapp.store.database import KEY_FILE, writing
+from webapp.store.fields import Sealed, now
+from webapp.store.models import MODELS, State, Worker, state
+from webapp.store.secrets import read_keys, vault, write_keys
+
+BITE = 200  # rows: a write of some milliseconds, and calls go on between two
+# A worker that sealed something a moment before the new key came waits this long for its turn to write, at most.
+SETTLE_SECONDS = 11.0
+
+
+@dataclass
+class Rotation:
+    """`lost`: what no key in the file opens, and did not open before either."""
+
+    sealed: int = 0
+    lost: int = 0
+
+
+def rotate(data: Path, actor: Actor) -> Rotation:
+    """Interrupted anywhere, the key file still opens every row, and the next rotation finishes it.
+
+    The new key and the old ones stand in the file until no row needs the old ones; workers read it by themselves.
+    """
+    path = data / KEY_FILE
+    with _alone(path):
+        for left in path.parent.glob(f"{path.name}.*.new"):  # of a rotation that was killed
+            left.unlink()
+        old = read_keys(path)
+        write_keys(path, [Fernet.generate_key(), *old])
+        first = _seal_all()
+        if Worker.select().where(Worker.seen_at > now() - intents.DEAD_AFTER).exists():
+            time.sleep(SETTLE_SECONDS)
+        done = _seal_all()
+        done.sealed += first.sealed
+        with writing():
+            audit.record("key.rotated", actor, details={"secrets": done.sealed}, agents_notice=False)
+        write_keys(path, [key for key in read_keys(path) if key not in old])
+    return done
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Of two at once, one would take the other's new key out of the file."""
+    with path.with_name("rotate.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Stale(
+                "The key is being rotated already.", next_step="Wait until that has ended."
+            ) from error
+        yield
+
+
+def _seal_all() -> Rotation:
+    done = Rotation()
+    for model in MODELS:
+        for field in model._meta.sorted_fields:
+            if isinstance(field, Sealed):
+                _seal_column(model, field, done)
+    with writing():
+        if (key := state("log_key")) and (fresh := _resealed(key.encode(), done)):
+            State.update(value=fresh.decode()).where(State.key == "log_key").execute()
+    return done
+
+
+def _seal_column(model: Any, field: Sealed, done: Rotation) -> None:
+    key, last = model._meta.primary_key, None
+    query = model.select(key, field).where(field.is_null(False)).order_by(key).limit(BITE)
+    while True:
+        with writing():
+            rows = list((query if last is None else query.where(key > last)).tuples())
+            for record, sealed in rows:
+                if fresh := _resealed(bytes(sealed), done):
+                    model.update({field: fresh}).where(key == record).execute()
+        if not rows:
+            return
+        last = rows[-1][0]
+
+
+def _resealed(sealed: bytes, done: Rotation) -> bytes | None:
+    """None where it is sealed with the newest key already, or can't be opened."""
+    if vault.is_newest(sealed):
+        return None
+    try:
+        fresh = vault.rotate(sealed)
+    except InvalidToken:
+        done.lost += 1
+        return None
+    done.sealed += 1
+    return fresh
