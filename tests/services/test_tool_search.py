@@ -43,6 +43,14 @@ def test_the_tool_for_it_comes_first(query: str, wanted: str) -> None:
     assert best(query)[0] == wanted
 
 
+@pytest.mark.parametrize(("cut", "whole"), [
+    ("turn it off", "turn off"), ("sign them out everywhere", "sign out everywhere"), ("look this up", "look up"),
+])  # fmt: skip
+def test_a_verb_that_its_object_cuts_in_two_means_the_same(cut: str, whole: str) -> None:
+    assert words(cut) == words(whole)
+    assert words("turn tickets off") != words("turn off"), "a thing is no word for nothing"
+
+
 def test_a_change_that_nobody_asked_for_comes_later() -> None:
     assert best("ticket")[0] == "get_ticket"
 

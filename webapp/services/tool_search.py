@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from webapp.services.wording import CHANGES, DEEDS, FIRST_MEANS, IGNORED, PHRASES, SYNONYMS, stem
+from webapp.services.wording import CHANGES, DEEDS, FIRST_MEANS, IGNORED, OBJECTS, PHRASES, SYNONYMS, stem
 
 # What a match in each part counts, in proportion to one in the description.
 WEIGHTS = {"name": 4.0, "server": 2.5, "title": 2.0, "lead": 1.6, "rest": 0.5, "parameters": 0.6}
@@ -79,7 +79,7 @@ def _shortened(found: list[str]) -> list[str]:
     place = 0
     while place < len(found):
         for length in (3, 2):
-            if meaning := PHRASES.get(tuple(found[place : place + length])):
+            if meaning := _meaning(tuple(found[place : place + length])):
                 short.append(meaning)
                 place += length
                 break
@@ -87,6 +87,13 @@ def _shortened(found: list[str]) -> list[str]:
             short.append(found[place])
             place += 1
     return short
+
+
+def _meaning(phrase: tuple[str, ...]) -> str | None:
+    """Also of a verb that its object has cut in two: turn it off, sign them out."""
+    if len(phrase) == 3 and phrase[1] in OBJECTS:
+        return PHRASES.get((phrase[0], phrase[2]))
+    return PHRASES.get(phrase)
 
 
 def _with_pairs(found: list[str]) -> list[str]:

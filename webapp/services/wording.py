@@ -122,6 +122,8 @@ remember memory observation
 kb article solution
 maintenance downtime
 worklog log time
+logout session
+vulnerable dependabot
 """
 
 PHRASED = {
@@ -153,6 +155,10 @@ how there here please want need like just yet
 """
 
 
+# They come between the two words of a verb: turn it off.
+BETWEEN = "it them him her this that these those everybody everything"
+
+
 def _groups() -> dict[str, frozenset[str]]:
     same: dict[str, set[str]] = {}
     for line in SAME.strip().splitlines():
@@ -167,4 +173,5 @@ PHRASES = {tuple(map(stem, words.split())): stem(meaning) for words, meaning in 
 CHANGES = frozenset(map(stem, CHANGING.split()))
 DEEDS = CHANGES | frozenset(map(stem, READING.split()))
 FIRST_MEANS = {stem(word): stem(deed) for deed, nouns in FIRST.items() for word in nouns.split()}
+OBJECTS = frozenset(map(stem, BETWEEN.split()))
 IGNORED = frozenset(map(stem, SILENT.split())) | frozenset(SILENT.split())
