@@ -16,8 +16,11 @@ from statistics import median
 from typing import Any
 from urllib.request import urlopen
 
+from tests.bench.flat import flat
 from tests.bench.measure import BACK, FRONT, Run, load, megabytes, pin, program
 from tests.bench.pages import pages
+from tests.bench.standing import standing
+from tests.bench.within import within
 from tests.house import House
 from tests.serving import gatehouse
 
@@ -135,21 +138,28 @@ def line(words: str, run: Run, other: Run) -> None:
     )
 
 
+# With the light upstream, one worker and a core of its own …
 SUBJECTS: dict[str, Callable[[Place], Any]] = {"calls": calls, "slow": slow_tool, "catalogue": catalogue}
+# … and those that bring their own house: (rounds, seconds).
+OWN: dict[str, Callable[[int, float], None]] = {
+    "flat": flat,
+    "within": within,
+    "standing": standing,
+    "pages": lambda rounds, seconds: pages(seconds),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument(
-        "subjects", nargs="*", choices=[*SUBJECTS, "pages", []], help="all of them by default"
-    )
+    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, *OWN, []], help="all of them by default")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
     wish = parser.parse_args()
     if names := [name for name in SUBJECTS if name in wish.subjects or not wish.subjects]:
         gateway(names, wish.rounds, wish.seconds)
-    if "pages" in wish.subjects or not wish.subjects:
-        pages(wish.seconds)
+    for name, measure in OWN.items():
+        if name in wish.subjects or not wish.subjects:
+            measure(wish.rounds, wish.seconds)
 
 
 def gateway(subjects: list[str], rounds: int, seconds: float) -> None:

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from tests import corpus, screening
 from webapp.builtin import BUILTINS
 from webapp.services.screening import REASONS, TITLES, Neighbours, screen
+from webapp.services.screening.lookalikes import plain
+from webapp.services.screening.orders import RULES, SIGNS
+from webapp.services.screening.texts import texts_of
 
 POISONED = screening.samples()
 
@@ -79,3 +82,12 @@ def test_no_text_takes_long(text: str) -> None:
     started = time.process_time()
     screen({"name": "x", "description": text})
     assert time.process_time() - started < 3
+
+
+def test_the_quick_look_passes_over_nothing_that_a_rule_finds() -> None:
+    """A sign that is missing would hide a finding; without signs every rule looks at every text."""
+    texts = [text for one in [*POISONED, *screening.harmless()] for _, text in texts_of(one.tool)]
+    for read in (" ".join(plain(text).split()).replace("’", "'") for text in texts):
+        for kind, rule in RULES.items():
+            if rule.search(read):
+                assert any(sign in read.lower() for sign in SIGNS[kind]), (kind, read)

@@ -42,8 +42,7 @@ class Admission:
         if not tools:
             return
         taken = {name for (name,) in Tool.select(Tool.wire_name).tuples()}
-        for batch in chunked(self._new_rows(tools, taken, now()), ROWS_AT_ONCE):
-            Tool.insert_many(batch).execute()
+        Tool.add_all(self._new_rows(tools, taken, now()))
 
     def update(self, changed: Iterable[tuple[int, ToolDefinition]]) -> None:
         """Calls that wait for what is no longer there never run."""

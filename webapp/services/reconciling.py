@@ -67,7 +67,7 @@ def reconcile(
         admission = Admission(current, actor, first=comparison.first and current.synced_at is None)
         admission.add(comparison.added)
         admission.update(comparison.changed)
-        if current.screened_by != screening.VERSION:
+        if current.screened_by != screening.VERSION and not comparison.first:
             admission.screen_again()
         _mark_back(comparison.back)
         _mark_missing(comparison.missing)
@@ -159,9 +159,9 @@ def _set_aside(integration: Integration, listing: Listing) -> None:
     if before == now_aside:
         return
     Quarantine.delete().where(Quarantine.integration == integration).execute()
-    rows = [{"integration": integration.id, "name": name, "reason": reason} for name, reason in now_aside]
-    for batch in chunked(rows, ROWS_AT_ONCE):
-        Quarantine.insert_many(batch).execute()
+    Quarantine.add_all(
+        {"integration": integration.id, "name": name, "reason": reason} for name, reason in now_aside
+    )
 
 
 def _note_success(integration: Integration, listing: Listing, server: ServerInfo | None) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import (
     JOIN,
     SQL,
+    AutoField,
     BigAutoField,
     BigIntegerField,
     BlobField,
@@ -31,6 +32,23 @@ class Table(Model):  # type: ignore[misc]
     class Meta:
         database = database
         legacy_table_names = False
+
+    @classmethod
+    def add_all(cls, rows: Iterable[Mapping[str, Any]]) -> None:
+        """New rows, whose ids the store gives. Like `insert_many`, which takes longer to write its statement than the
+        store takes to run it: here one statement serves all."""
+        fields = [
+            field for field in cls._meta.sorted_fields if not isinstance(field, AutoField | BigAutoField)
+        ]
+        columns = ", ".join(f'"{field.column_name}"' for field in fields)
+        places = ", ".join([database.param] * len(fields))
+        statement = f'INSERT INTO "{cls._meta.table_name}" ({columns}) VALUES ({places})'
+
+        def values(row: Mapping[str, Any]) -> list[Any]:
+            whole = cls._meta.get_default_dict() | row
+            return [field.db_value(whole.get(field.name)) for field in fields]
+
+        database.insert_rows(statement, map(values, rows))
 
 
 class State(Table):

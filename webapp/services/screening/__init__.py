@@ -31,9 +31,15 @@ def screen(definition: Mapping[str, Any], neighbours: Neighbours | None = None) 
     if neighbours is not None and isinstance(name, str):
         found = {flag.kind: flag for flag in neighbours.flags_of(name)}
     for where, text in texts_of(definition):
-        for flag in _flags_in(where, text):
-            found.setdefault(flag.kind, flag)
+        if not _is_word(text):
+            for flag in _flags_in(where, text):
+                found.setdefault(flag.kind, flag)
     return list(found.values())[:MOST_FLAGS]
+
+
+def _is_word(text: str) -> bool:
+    """Too short and plain for any rule, as most names of arguments are."""
+    return len(text) < SHORTEST and text.isascii() and text.isidentifier()
 
 
 def _flags_in(where: str, text: str) -> Iterator[Flag]:
@@ -47,7 +53,8 @@ def _flags_in(where: str, text: str) -> Iterator[Flag]:
         read = read.replace("_", " ").replace("-", " ")
     if len(read) < SHORTEST:
         return
-    rules = [(kind, rule) for kind, rule in RULES.items() if SIGNS[kind].search(read)]
+    has = read.lower().__contains__
+    rules = [(kind, rule) for kind, rule in RULES.items() if any(map(has, SIGNS[kind]))]
     for start in range(0, len(read), WINDOW):
         part = read[start : start + WINDOW + OVERLAP]
         for kind, rule in rules:

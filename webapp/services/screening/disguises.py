@@ -23,29 +23,34 @@ UNSEEN = re.compile(
     r"<\w+ hidden\b|data:text/html",
     re.I | re.S | re.M,
 )  # fmt: skip
+# One of these stands in whatever UNSEEN finds, in lower case.
+SIGNS = ("<", "style", "![", "]:", "data:text/html")
+SHORTEST_CODE = 48
 GAP = re.compile(r"\s{12,}")
 WIDE, DEEP = 100, 12
 LEGIBLE = 0.9
 
 
 def flags_in(where: str, text: str) -> Iterator[Flag]:
-    if len(text) >= 12 and where != "icons" and not where.startswith("icons "):
-        for found in ENCODED.finditer(text):
-            if _hides_text(found[0]):
-                yield Flag("encoded", where, passage(text, *found.span()))
-                break
-        if found_order := DECODE.search(text):
-            yield Flag("encoded", where, passage(text, *found_order.span()))
-        if place := _unseen(text):
-            yield Flag("unseen", where, passage(text, *place))
+    if len(text) < 12 or where == "icons" or where.startswith("icons "):
+        return
+    for found in ENCODED.finditer(text) if len(text) >= SHORTEST_CODE else ():
+        if _hides_text(found[0]):
+            yield Flag("encoded", where, passage(text, *found.span()))
+            break
+    lowered = text.lower()
+    if ("decode" in lowered or "rot13" in lowered) and (found_order := DECODE.search(text)):
+        yield Flag("encoded", where, passage(text, *found_order.span()))
+    if place := _unseen(text, any(map(lowered.__contains__, SIGNS))):
+        yield Flag("unseen", where, passage(text, *place))
 
 
-def _unseen(text: str) -> tuple[int, int] | None:
+def _unseen(text: str, markup: bool) -> tuple[int, int] | None:
     """Markup that shows nothing, or words that stand far below or beside all others."""
     for gap in GAP.finditer(text):
         if gap.end() < len(text) and (len(gap[0]) >= WIDE or gap[0].count("\n") >= DEEP):
             return gap.end(), gap.end() + 100
-    found = UNSEEN.search(text)
+    found = UNSEEN.search(text) if markup else None
     return found.span() if found else None
 
 

@@ -70,11 +70,27 @@ ORDERS: dict[str, tuple[str, ...]] = {
 RULES = {
     kind: re.compile("|".join(f"(?:{one})" for one in rules), re.I | re.M) for kind, rules in ORDERS.items()
 }
-# One of these stands in whatever a rule finds: most texts are passed over by one look.
-_SIGNS = {
-    "order": r"<|inst\]|instr|prompt|rules?\b|guideline|direct|polic|restrict|guardrail|constraint|anweis|vorgab|regel|consigne|regles|reglas|istruz|regole|you are now|from now on|act as if|pretend|must now|note (?:to|for)|dan mode|override|notice|message|update",
-    "secrecy": r"tell|inform|mention|reveal|notif|disclos|alert|warn|bother|\blet\b|keep|hide|conceal|know|see|notic|learn|aware|shown|find out|consent|nicht|\bne\b|\bno |silent|secret|covert|discreet|quiet|background",
-    "theft": r"~/|/etc/|id_|\.ssh|\.env|\.aws|\.npmrc|\.netrc|\.kube|config\.json|mcp\.json|key|token|password|credential|environment var|cookie|wallet|seed phrase|prompt|history|conversation|message|transcript|context|thread|instructions|https?://|@|webhook|recipient|payee|iban|account number|address|destination|curl|wget|download|fetch",
-    "takeover": r"tools?\b|servers?\b|functions?\b|precedence|priority|confirm|approv|consent|authori|permission check",
-}
-SIGNS = {kind: re.compile(signs, re.I) for kind, signs in _SIGNS.items()}
+# One of these stands in whatever a rule finds, in lower case: most texts are passed over by one look.
+SIGNS = {
+    "order": (
+        "<", "inst]", "instr", "prompt", "rule", "guideline", "direct", "polic", "restrict", "guardrail", "constraint",
+        "anweis", "vorgab", "regel", "consigne", "regles", "reglas", "istruz", "regole", "you are now", "from now on",
+        "act as if", "pretend", "must now", "note to", "note for", "override", "notice", "message", "update",
+    ),
+    "secrecy": (
+        "tell", "inform", "mention", "reveal", "notif", "disclos", "alert", "warn", "bother", "let", "keep", "hide",
+        "conceal", "know", "see", "notic", "learn", "aware", "shown", "find out", "consent", "nicht", "dites",
+        "parlez", "digas", "menciones", "silent", "secret", "covert", "discreet", "quiet", "background",
+    ),
+    "theft": (
+        "~/", "/etc/", "id_", ".ssh", ".env", ".aws", ".npmrc", ".netrc", ".kube", "config.json", "mcp.json", "key",
+        "token", "password", "credential", "environment var", "cookie", "wallet", "seed phrase", "prompt", "history",
+        "conversation", "message", "transcript", "context", "thread", "instructions", "http://", "https://", "@",
+        "webhook", "recipient", "payee", "iban", "account number", "address", "destination", "curl", "wget", "download",
+        "fetch",
+    ),
+    "takeover": (
+        "tool", "server", "function", "precedence", "priority", "confirm", "approv", "consent", "authori",
+        "permission check",
+    ),
+}  # fmt: skip
