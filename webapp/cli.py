@@ -25,7 +25,9 @@ from webapp.services import (
     checks,
     connections,
     integrations,
+    inventory,
     keys,
+    moving,
     pauses,
     policies,
     sync,
@@ -79,6 +81,8 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
                 function(*args, **kwargs)
             except Refused as refusal:
                 _refuse(refusal)
+            except (OSError, UnicodeDecodeError) as error:
+                _refuse(Refused(f"The file can't be used: {getattr(error, 'strerror', None) or error}."))
             except DatabaseError as error:
                 problem = explained(error)
                 problem.why = problem.why or f"{error}."
@@ -383,6 +387,36 @@ def restore(path: Path) -> None:
     """Put a backup in place of the database. Stop Gatehouse first."""
     backups.restore(path)
     click.echo("Restored. The database that was there before stands beside it.")
+
+
+@command("export")
+@click.argument("path", default="-", type=click.Path(path_type=Path, allow_dash=True))
+def export_inventory(path: Path) -> None:
+    """Write servers and policies as YAML, without secrets; to standard output by default."""
+    text = inventory.write_down(COMMAND)
+    if str(path) == "-":
+        click.echo(text, nl=False)
+    else:
+        path.write_text(text)
+        click.echo(f"Written to {path}.", err=True)
+
+
+@command("import")
+@click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def import_inventory(path: Path, dry_run: bool) -> None:
+    """Take servers and policies from a file of `export`. Says what agents may do more afterwards."""
+    text = sys.stdin.read() if str(path) == "-" else path.read_text()
+    found = inventory.read(text)
+    plan = moving.draw(found) if dry_run else moving.move_in(found, COMMAND)
+    for change in plan.others:
+        click.echo(change.what)
+    for change in plan.loosening:
+        click.echo(f"More permission: {change.what}")
+    for change in plan.notes:
+        click.echo(f"Note: {change.what}")
+    done = "would be made" if dry_run else "made"
+    click.echo(f"{plan.size} {'change' if plan.size == 1 else 'changes'} {done}.")
 
 
 @command("rotate-key")

@@ -54,7 +54,9 @@ ROLES = {
     "people.index": "admin", "people.create": "admin", "people.show": "admin", "people.set_role": "admin",
     "people.set_state": "admin", "people.reset_password": "admin", "people.end_sessions": "admin",
     "general.index": "viewer", "general.show": "viewer", "general.check_log": "technician",
-    "general.keep_log": "admin", "general.back_up": "admin", "general.download_segment": "admin",
+    "general.keep_log": "admin", "general.back_up": "admin",
+    "inventory.show": "admin", "inventory.download": "admin", "inventory.preview": "admin",
+    "inventory.bring_in": "admin", "general.download_segment": "admin",
     "account.show": "viewer", "account.rename": "viewer", "account.change_password": "viewer",
     "account.end_session": "viewer", "account.choose_zone": "viewer", "account.choose_theme": "viewer",
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import chunked
 
-from webapp.services import approvals, changes, holding, names, screening, seeding
+from webapp.services import approvals, brought, changes, holding, names, screening, seeding
 from webapp.services.audit import Actor, Row
 from webapp.services.screening import Flag, Neighbours
 from webapp.services.seeding import Seed
@@ -71,6 +71,7 @@ class Admission:
             catalogue_name = names.catalogue_name(self.integration.catalogue_prefix, tool.name)
             seed, flags = _seed(tool), self._screen(tool.raw)
             self._note_flags(catalogue_name, "", flags)
+            held = holding.of_new(self.integration, seed, flags, first=self.first)
             yield {
                 "integration": self.integration.id,
                 "name": tool.name,
@@ -80,7 +81,10 @@ class Admission:
                 **_definition(tool),
                 **_seeded(seed),
                 **holding.marks(flags),
-                **holding.of_new(self.integration, seed, flags, first=self.first),
+                "second_person": False,
+                "policy_at": None,
+                **held,
+                **(brought.columns(self.integration, tool.name, held=bool(flags)) if self.first else {}),
             }
 
     def _update(self, before: Tool, after: ToolDefinition) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from peewee import chunked
 
 from webapp.errors import Stale
-from webapp.services import audit, health, schedule, screening
+from webapp.services import audit, brought, health, schedule, screening
 from webapp.services.addresses import host_of
 from webapp.services.admitting import Admission
 from webapp.services.audit import Actor
@@ -66,6 +66,7 @@ def reconcile(
         comparison = _compare(current, listing)
         admission = Admission(current, actor, first=comparison.first and current.synced_at is None)
         admission.add(comparison.added)
+        brought.forget(current)
         admission.update(comparison.changed)
         if current.screened_by != screening.VERSION and not comparison.first:
             admission.screen_again()

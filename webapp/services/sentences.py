@@ -116,6 +116,8 @@ ACTIONS = {
     "session.ended": "ended a session of {of}",
     "session.all_ended": "signed {of} out everywhere",
     "session.refused": "could not sign in",
+    "inventory.exported": "exported servers and policies",
+    "inventory.imported": "imported servers and policies from a file: {changes} changes",
     "backup.made": "made a backup",
     "backup.failed": "could not make the daily backup: {why}",
     "log.exported": "exported the log as {as}{filters:filters}",
