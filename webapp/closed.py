@@ -18,10 +18,11 @@ from webapp.store.problems import StoreProblem, explained
 TRY_AGAIN_SECONDS = 3.0
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><meta http-equiv="refresh" content="10">
+<meta name="color-scheme" content="light dark">
 <title>Gatehouse can’t start</title></head>
 <body><main><h1>Gatehouse can’t start</h1><p>{what}</p><p>{next_step}</p>
-<p>Its log says more. This page looks again every ten seconds; agents are told to come back later.</p>
+<p>Its log says more. It goes on by itself as soon as this is mended: reload the page then. Agents are told to come
+back later.</p>
 </main></body></html>
 """
 HEADERS = [

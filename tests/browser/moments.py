@@ -7,16 +7,30 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import FilePayload, Page
 
 from config import Config
 from tests.house import PASSWORD, House, served, token_in
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
+from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Approval
+from webapp.store.models import Approval, remember
 
 CLAUDE = "Claude for the helpdesk"
+FILE = """gatehouse: 1
+servers:
+- name: halo
+  url: https://halo.example.com/mcp
+  sign_in: oauth
+  allow: [{host: halo.example.com, port: 443, network: 10.20.0.0/16}]
+  tools: {get_client: auto, delete_client: disabled}
+builtins:
+- name: network
+  tools: {send_message: auto, lookup_dns: approval, ping: auto}
+"""
+WRONG_FILE = "gatehouse: 1\nservers:\n- name: halo\n  url: https://halo.example.com/mcp\n  token: secret\n"
+Act = Callable[[Page], None]
 SCRIPT = "Please look at the backups of these machines again.\n" * 12
 
 
@@ -42,11 +56,32 @@ def refuse_pause(page: Page) -> None:
     page.get_by_role("alert").wait_for()
 
 
+def back_up(page: Page) -> None:
+    page.get_by_role("button", name="Back up now").click()
+    page.get_by_text("Backup written").wait_for()
+    unfold(page)
+    page.evaluate("scrollTo(0, 0)")
+
+
+def upload(text: str) -> Act:
+    def act(page: Page) -> None:
+        file: FilePayload = {
+            "name": "gatehouse.yaml",
+            "mimeType": "application/yaml",
+            "buffer": text.encode(),
+        }
+        page.get_by_label("File").set_input_files(file)
+        page.get_by_role("button", name="See what would change").click()
+        page.locator("#main h1").wait_for()
+        page.wait_for_url("**/preview")
+
+    return act
+
+
 def nothing(page: Page) -> None:
     del page
 
 
-Act = Callable[[Page], None]
 # Name → where, and what is done there before the look.
 BUSY: dict[str, tuple[str, Act]] = {
     "approvals-ticked": ("/approvals", tick),
@@ -58,6 +93,10 @@ BUSY: dict[str, tuple[str, Act]] = {
     "tools-selected": ("/tools", select_tools),
     "server-unfolded": ("/settings/integrations/desk", unfold),
     "activity-unfolded": ("/activity", unfold),
+    "home-troubled": ("/", nothing),
+    "general-backups": ("/settings/general", back_up),
+    "inventory-preview": ("/settings/general/inventory", upload(FILE)),
+    "inventory-refused": ("/settings/general/inventory", upload(WRONG_FILE)),
     "pause": ("/pause", nothing),
     "pause-refused": ("/pause", refuse_pause),
 }
@@ -91,7 +130,17 @@ def stop(house: House) -> None:
     house.run("pause", "--writes", "--reason", "An account was taken over. We look into it.")
 
 
+def _trouble() -> None:
+    with writing():
+        remember("clock_jump", {"at": now().isoformat(), "seconds": -7260})
+        remember(
+            "backup_problem",
+            "/srv/backups/gatehouse-20261127T020000Z.db could not be written. The disk is full.",
+        )
+
+
 def _work(house: House) -> dict[str, str]:
+    house.do(_trouble)
     key = house.agent(CLAUDE)
     done = _asked(house, key, "update_ticket", ticket_id="T-1041", status="open", priority="high")
     house.run("decide", done, "approve", "--note", "Go ahead.")

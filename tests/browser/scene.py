@@ -58,6 +58,7 @@ PAGES = {
     "person": "/settings/people/2",
     "notices": "/settings/notices",
     "general": "/settings/general",
+    "inventory": "/settings/general/inventory",
     "account": "/account",
     "not-found": "/nothing-here",
 }

@@ -166,9 +166,9 @@ def _jumped() -> Trouble | None:
     if not seen or not timedelta() <= now() - datetime.fromisoformat(seen["at"]) < JUMP_SHOWN:
         return None
     by = timedelta(seconds=seen["seconds"])
-    way = "ahead" if by > timedelta() else "back"
+    way, why = ("ahead", "it was set, or the machine slept") if by > timedelta() else ("back", "it was set")
     return Trouble(
-        "clock_jumped", f"The clock of this machine went {way} by {times.span(by)}: it was set, or the machine slept.",
+        "clock_jumped", f"The clock of this machine went {way} by {times.span(by)}: {why}.",
         "Look whether it is right now and kept right (NTP). Approvals and sessions may have ended early.", stops=False,
     )  # fmt: skip
 
