@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
-.PHONY: run test lint conformance lighthouse corpus bench screenshots lock
+.PHONY: run test lint conformance lighthouse corpus bench screenshots lock sbom
 
 # Job control gives both servers a process group each, so that nothing of them is left when one ends.
 run: SHELL := bash
@@ -50,6 +50,10 @@ bench: .venv/dev
 
 screenshots: .venv/dev .venv/chromium
 	$(BIN)/python -m tests.browser.screenshots
+
+# What a release is made of, in CycloneDX JSON: the packages of the lock with their hashes, and the vendored files.
+sbom: .venv/dev
+	$(BIN)/python -m tests.sbom out/sbom.cdx.json
 
 # The locks from pyproject.toml, keeping the versions they have; `make lock UPGRADE=--upgrade` takes the newest.
 lock: .venv/dev
