@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
+from random import getrandbits
 from typing import Any, TypeVar
 
 from peewee import DatabaseError, fn
@@ -74,7 +74,7 @@ class Call:
     seconds: float | None = None  # an answer is wanted within; None: as long as any call may take
     about: dict[str, Any] = field(default_factory=dict)  # what the log's details say besides
     approval: str = ""  # id of the claimed approval this run belongs to
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: f"{getrandbits(64):016x}")
     began: float = field(default_factory=time.monotonic)
     outcome: str = ""
     entry_id: int | None = None
