@@ -201,24 +201,33 @@ def test_a_server_asks_a_person_through_a_program_of_the_handshake_era(
     asyncio.run(journey())
 
 
-def test_a_server_of_the_new_era_asks_a_program_of_the_new_era(gate: Gatehouse, key: str) -> None:
+@pytest.mark.parametrize("era", ERAS)
+def test_a_server_asks_a_person_through_a_program_of_the_new_era(
+    gate: Gatehouse, key: str, server: Talkative, era: str
+) -> None:
+    """A server of the handshake era waits meanwhile, and its program comes to whichever worker it likes."""
+
     async def journey() -> None:
         async with program(gate, key, "auto") as it:
-            assert await it.call("s-new__get_greeting") == "Hello, Ann!"
-            assert it.asked == ["Who?"]
+            for number in range(1, 5):
+                assert await it.call(f"s-{era}__get_greeting") == "Hello, Ann!"
+                assert it.asked == ["Who?"] * number
 
     asyncio.run(journey())
 
 
-def test_a_server_asks_the_model(gate: Gatehouse, key: str) -> None:
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_a_server_asks_the_model(gate: Gatehouse, key: str, mode: str) -> None:
     async def journey() -> None:
-        async with program(gate, key, "legacy") as it:
+        async with program(gate, key, mode) as it:
             assert await it.call("s-old__get_opinion") == "It says so-so"
 
     asyncio.run(journey())
 
 
-@pytest.mark.parametrize(("mode", "name"), [("legacy", "s-old"), ("legacy", "s-new"), ("auto", "s-new")])
+@pytest.mark.parametrize(
+    ("mode", "name"), [("legacy", "s-old"), ("legacy", "s-new"), ("auto", "s-old"), ("auto", "s-new")]
+)
 def test_a_server_asks_for_the_folders(gate: Gatehouse, key: str, mode: str, name: str) -> None:
     async def journey() -> None:
         async with program(gate, key, mode) as it:

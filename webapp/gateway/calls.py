@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 from peewee import DatabaseError, fn
 
 from config import Config
-from webapp.errors import NeedsAuthorization, Refused, RpcError, Stale, Unreachable, UpstreamError
-from webapp.gateway import answers
+from webapp.errors import NeedsAuthorization, NotFound, Refused, RpcError, Stale, Unreachable, UpstreamError
+from webapp.gateway import answers, dialogues, sessions
 from webapp.gateway.catalogue import Catalogue, Catalogues, CatalogueTool, KnownAgent
+from webapp.gateway.dialogues import Dialogue, State
 from webapp.gateway.floods import Floods
 from webapp.gateway.holding import Guest
 from webapp.gateway.lines import Lines, Progress
@@ -39,6 +40,7 @@ from webapp.store.writer import Writer
 
 T = TypeVar("T")
 TRY_AGAIN_SECONDS = 1.0
+GRACE_SECONDS = 5.0  # for what comes before and after a call
 MOST_LISTED = 50  # approvals, at a time
 FINISHED_AS = {"failed": "failed", "unknown": "unknown"}
 log = logging.getLogger(__name__)
@@ -88,6 +90,16 @@ class Call:
     def holds(self) -> float:
         """Seconds that it waits for a person."""
         return self.quota.hold_seconds or 0.0
+
+    @property
+    def asks(self) -> str:
+        """What its program can be asked in turns, for a server of the handshake era: in letters, see sessions."""
+        in_turns = self.takes_part_in_rounds and self.tool.source.handshake
+        return sessions.letters(self.capabilities) if in_turns else ""
+
+    @property
+    def digest(self) -> str:
+        return dialogues.digest(self.caller.id, self.tool.id, self.arguments)
 
     @property
     def asked_with(self) -> dict[str, Any]:
@@ -145,6 +157,7 @@ class Calls:
         self.room = WaitingRoom(self._run_approved)
         self.quotas = Quotas(config, writer)
         self._background: set[asyncio.Task[Any]] = set()
+        self._dialogues: set[asyncio.Task[Any]] = set()
         self._floods = Floods(
             lambda row: self._in_background(self._until_written(lambda: audit.append([row])))
         )
@@ -157,8 +170,9 @@ class Calls:
         if paused := self._paused(call):
             return await self._stand_still(call, paused)
         if call.tool.policy == "auto" or call.confirmed:
-            with self.quotas.place(call.caller.id, call.quota):
-                return Answer(await self._run(call))
+            if call.voice and call.asks:
+                return Answer(await self._in_turns(call, call.voice))
+            return Answer(await self._in_its_place(call))
         approval_id = await self._write(lambda: self._ask(call))
         return await self.await_approval(approval_id, call.holds, call.on_progress, call.voice)
 
@@ -223,6 +237,13 @@ class Calls:
         await self._read(lambda: approvals.of_call(approval_id, asker.id or 0, tool.id, call.arguments))
         return await self.await_approval(approval_id, call.holds, call.on_progress, call.voice)
 
+    async def go_on(self, call: Call, state: State, given: dict[str, Any]) -> Answer:
+        """A program of 2026-07-28 comes again with what the server asked for. Raises NotFound for another call's."""
+        agent_id, voice = call.caller.id, call.voice
+        if state.asked != call.digest or not agent_id or not voice:
+            raise NotFound("This state belongs to another call.")
+        return Answer(await dialogues.go_on(voice.words, agent_id, state, given, self._most_seconds(call)))
+
     async def of_agent(self, agent: KnownAgent) -> dict[str, Any]:
         """What it asked for and has not fetched."""
         return answers.mine(await self._read(lambda: approvals.recent_of(agent.id, MOST_LISTED)))
@@ -250,9 +271,27 @@ class Calls:
 
     async def close(self) -> None:
         self._floods.close()
+        for run in self._dialogues:  # their programs may come again, but to another worker
+            run.cancel()
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
         await self.lines.close()
+
+    async def _in_turns(self, call: Call, voice: Voice) -> dict[str, Any]:
+        """The server may ask back: then this is what it asks, and the call goes on meanwhile."""
+        seconds = self._most_seconds(call)
+        voice.dialogue = Dialogue(voice.words, voice.agent_id, call.asks, call.digest, seconds)
+        run = self._in_background(self._in_its_place(call))
+        self._dialogues.add(run)
+        run.add_done_callback(self._dialogues.discard)
+        return await voice.dialogue.begin(run, self._in_background)
+
+    def _most_seconds(self, call: Call) -> float:
+        return (call.tool.source.seconds or self.config.call_seconds) + GRACE_SECONDS
+
+    async def _in_its_place(self, call: Call) -> dict[str, Any]:
+        with self.quotas.place(call.caller.id, call.quota):
+            return await self._run(call)
 
     # --- the path itself
 

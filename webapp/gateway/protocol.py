@@ -7,7 +7,7 @@ from typing import Any
 
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
-from webapp.gateway import again, finding
+from webapp.gateway import again, dialogues, finding
 from webapp.gateway.again import Again
 from webapp.gateway.calls import Answer, Call, Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
@@ -130,13 +130,15 @@ class Protocol:
             name = str(request.params.get("name"))[:200]
             await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
             raise error(INVALID_PARAMS, f"Unknown tool: {name}", about("not_offered", "no"))
-        came = again.read(request.params.get("requestState")) if request.modern else None
-        call = _call(
-            request, tool, arguments, self._voice(request), None if came else _another_round(request)
-        )
+        state = request.params.get("requestState") if request.modern else None
+        came, dialogue, given = again.read(state), dialogues.read(state), _another_round(request)
+        call = _call(request, tool, arguments, self._voice(request), None if came or dialogue else given)
         call.quota = self._calls.quotas.of(request.agent)
         try:
-            request.answer = await self._answer(call, came)
+            if dialogue:
+                request.answer = await self._calls.go_on(call, dialogue, given.get("inputResponses", {}))
+            else:
+                request.answer = await self._answer(call, came)
         except NotFound:
             raise error(
                 INVALID_PARAMS, "This requestState belongs to another call", about("invalid", "no")

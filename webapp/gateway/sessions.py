@@ -24,9 +24,13 @@ _LETTERS = {
 
 
 def issue(capabilities: object) -> str:
+    return f"gs-{letters(capabilities)}-{secrets.token_hex(12)}"
+
+
+def letters(capabilities: object) -> str:
+    """What a program with these capabilities can be asked."""
     declared = capabilities if isinstance(capabilities, dict) else {}
-    letters = (letter for letter, (name, kind) in _LETTERS.items() if _has(declared.get(name), kind))
-    return f"gs-{''.join(letters)}-{secrets.token_hex(12)}"
+    return "".join(letter for letter, (name, kind) in _LETTERS.items() if _has(declared.get(name), kind))
 
 
 def read(headers: Mapping[str, str]) -> str:

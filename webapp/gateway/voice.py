@@ -8,6 +8,7 @@ from typing import Any
 
 from webapp.errors import RpcError
 from webapp.gateway import sessions
+from webapp.gateway.dialogues import Dialogue
 from webapp.gateway.stream import EventStream
 from webapp.gateway.words import Words
 from webapp.upstream.client import LEVELS
@@ -18,7 +19,8 @@ USUAL_LEVEL = "info"  # of a program that has set none: what servers send by the
 
 @dataclass(eq=False)
 class Voice:
-    """`modern`: nothing is asked of it, as its program repeats the call with what the server wants to know."""
+    """`modern`: nothing is asked of it while its request is under way. Its program repeats the call with what the
+    server wants to know; where the server waits for that meanwhile, there is a dialogue."""
 
     stream: EventStream
     words: Words
@@ -26,10 +28,13 @@ class Voice:
     session: str
     modern: bool
     meta: dict[str, Any]
+    dialogue: Dialogue | None = None
 
     @property
     def asks(self) -> str:
         """What the program can be asked while its call runs: see sessions."""
+        if self.dialogue is not None:
+            return self.dialogue.asks
         here = self.stream.takes_events and not self.stream.over and not self.modern
         return sessions.asks(self.session) if here else ""
 
@@ -56,14 +61,18 @@ class Voice:
         """
         if not _fits(self.offers, method, params):
             return None
-        question = f"gatehouse-{secrets.token_hex(12)}"
-        with self.words.answers(self.agent_id, question) as answer:
-            await self.stream.ask(question, method, params)
-            said = await answer
+        said = await (self.dialogue.ask if self.dialogue else self._ask)(method, params)
         if isinstance(said.get("error"), dict):
             raise RpcError(said["error"])
         result = said.get("result")
         return result if isinstance(result, dict) else {}
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        question = f"gatehouse-{secrets.token_hex(12)}"
+        with self.words.answers(self.agent_id, question) as answer:
+            await self.stream.ask(question, method, params)
+            said: dict[str, Any] = await answer
+            return said
 
 
 def _fits(offers: dict[str, Any], method: str, params: dict[str, Any]) -> bool:

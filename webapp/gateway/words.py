@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from webapp.store.models import Word, database
 from webapp.store.writer import Writer
 
 LOOK_SECONDS = 0.1
-CANCELLED, ANSWER = "cancelled", "answer"
+CANCELLED, ANSWER, TURN = "cancelled", "answer", "turn"
 LONGEST_ID = 200
 QUESTION = re.compile(r"gatehouse-[0-9a-f]{24}")
 Key = tuple[str, int, str, str]  # kind, agent, session, about
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Addressee:
-    take: Callable[[Any], None]
-    since: datetime = field(default_factory=now)
+    take: Callable[[Any], object]
+    since: datetime
 
 
 class Words:
@@ -49,7 +49,12 @@ class Words:
 
     @contextmanager
     def cancels(
-        self, agent_id: int, session: str, request_id: object, call_off: Callable[[], None], began: timedelta
+        self,
+        agent_id: int,
+        session: str,
+        request_id: object,
+        call_off: Callable[[], object],
+        began: timedelta,
     ) -> Iterator[None]:
         """`call_off` is called when the program takes its request back; it began so long ago."""
         key = (CANCELLED, agent_id, session, json.dumps(request_id))
@@ -59,14 +64,14 @@ class Words:
     @contextmanager
     def answers(self, agent_id: int, question: str) -> Iterator[asyncio.Future[Any]]:
         """The JSON-RPC answer of any program of this agent to that question."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        with self._awaited((ANSWER, agent_id, "", question), now()) as answer:
+            yield answer
 
-        def take(message: Any) -> None:
-            if not future.done():
-                future.set_result(message)
-
-        with self._addressed((ANSWER, agent_id, "", question), _Addressee(take)):
-            yield future
+    @contextmanager
+    def turns(self, agent_id: int, about: str) -> Iterator[asyncio.Future[Any]]:
+        """A turn of a dialogue (see dialogues), which may have been there before anybody came for it."""
+        with self._awaited((TURN, agent_id, "", about), now() - words.KEPT) as turn:
+            yield turn
 
     async def take_cancel(self, agent_id: int, session: str, params: object) -> None:
         about = params.get("requestId") if isinstance(params, dict) else None
@@ -78,6 +83,9 @@ class Words:
         if isinstance(question, str) and QUESTION.fullmatch(question):
             said = {name: message[name] for name in ("result", "error") if name in message}
             await self._take((ANSWER, agent_id, "", question), said)
+
+    async def take_turn(self, agent_id: int, about: str, said: dict[str, Any]) -> None:
+        await self._take((TURN, agent_id, "", about), said)
 
     async def set_level(self, agent_id: int, session: str, level: str) -> None:
         work = self._writer.submit(lambda: words.set_level(agent_id, session, level))
@@ -105,6 +113,17 @@ class Words:
             kind, agent_id, session, about = key
             work = self._writer.submit(lambda: words.leave(agent_id, session, kind, about, said))
             await asyncio.shield(asyncio.wrap_future(work))
+
+    @contextmanager
+    def _awaited(self, key: Key, since: datetime) -> Iterator[asyncio.Future[Any]]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def take(message: Any) -> None:
+            if not future.done():
+                future.set_result(message)
+
+        with self._addressed(key, _Addressee(take, since)):
+            yield future
 
     @contextmanager
     def _addressed(self, key: Key, addressee: _Addressee) -> Iterator[None]:
