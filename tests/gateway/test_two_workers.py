@@ -69,6 +69,18 @@ def test_a_pause_holds_on_either_worker_from_the_next_call_on(gate: Gatehouse, k
     assert [paused(worker) for worker in BOTH] == [False, False]
 
 
+def test_a_policy_holds_on_either_worker_from_the_next_call_on(gate: Gatehouse, key: str) -> None:
+    tool = gate.house.listed("tools", "shifting")[0]["catalogue_name"]
+
+    def runs(worker: int) -> bool:
+        with gate.only(worker):
+            return "result" in gate.house.call(key, tool)
+
+    for policy, expected in (("auto", True), ("disabled", False), ("auto", True)):
+        gate.house.run("set-policy", tool, policy)
+        assert [runs(worker) for worker in BOTH] == [expected, expected], policy
+
+
 def test_subscribers_of_both_workers_hear_of_a_servers_change_once(
     gate: Gatehouse, key: str, server: Shifting
 ) -> None:

@@ -83,18 +83,20 @@ def record(
     approval: str = "",
     details: dict[str, Any] | None = None,
     agents_notice: bool = True,
+    tools: Iterable[int] | None = None,
 ) -> None:
     """Log one administrative change. Call it inside the transaction that makes the change.
 
     Raises the generation too, so that every worker drops what it remembered before its next call; pass
-    `agents_notice=False` for what no agent can notice (sign-ins), which anybody could cause at will.
+    `agents_notice=False` for what no agent can notice (sign-ins), which anybody could cause at will, and as
+    `tools` the only ones that it is about, where they are known.
     """
     row = Row(
         "change", actor, action, integration, tool, outcome=outcome, approval=approval, details=details or {}
     )
     append([row])
     if agents_notice:
-        generation.raise_by_one()
+        generation.raise_by_one(tools)
 
 
 def append(rows: Iterable[Row]) -> None:

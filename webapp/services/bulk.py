@@ -186,4 +186,5 @@ def _log_summary(planned: Plan, bulk: BulkChange, actor: Actor, skipped: list[st
     elif planned.left_out:
         details["left_out"] = len(planned.left_out)
     action = "policies.bulk_undone" if bulk.undoes_id else "policies.bulk"
-    audit.record(action, actor, integration=bulk.integration, details=details)
+    changed = [step.tool.id for step in planned.steps]
+    audit.record(action, actor, integration=bulk.integration, details=details, tools=changed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from webapp.services import audit
 from webapp.services.audit import SYSTEM
+from webapp.store import generation
 from webapp.store.database import writing
 from webapp.store.models import WAITS, Grant, Integration, Tool
 
@@ -87,6 +88,7 @@ def settle(integration: Integration) -> None:
     """Somebody has looked at a tool. In the caller's transaction."""
     if integration.state == "needs_review" and not unreviewed(integration):
         Integration.update(state="connected").where(Integration.id == integration.id).execute()
+        generation.raise_by_one()
 
 
 def unreviewed(integration: Integration) -> int:

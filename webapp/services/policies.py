@@ -114,7 +114,8 @@ def write(tool: Tool, policy: str, actor: Actor, action: str, **marks: Any) -> N
     details = {"from": tool.policy, "to": policy, "seed": tool.seed_policy}
     if tool.waits and marks:
         details |= {"before": tool.policy_before, "definition": tool.definition_digest}
-    audit.record(action, actor, integration=tool.integration.name, tool=tool.catalogue_name, details=details)
+    audit.record(action, actor, integration=tool.integration.name, tool=tool.catalogue_name, details=details,
+                 tools=[tool.id])  # fmt: skip
     health.settle(tool.integration)
 
 

@@ -13,6 +13,7 @@ from webapp.services.addresses import host_of
 from webapp.services.admitting import Admission
 from webapp.services.audit import Actor
 from webapp.services.visible import told
+from webapp.store import generation
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration, Quarantine, Tool
@@ -79,6 +80,8 @@ def reconcile(
             audit.append(admission.rows)
             counts = {key: value for key, value in asdict(result).items() if value}
             audit.record("integration.synced", actor, integration=current.name, details=counts)
+        elif _speaks_otherwise(current, server):
+            generation.raise_by_one()
         health.mark(current, "connected")
     return result
 
@@ -163,6 +166,11 @@ def _set_aside(integration: Integration, listing: Listing) -> None:
     Quarantine.add_all(
         {"integration": integration.id, "name": name, "reason": reason} for name, reason in now_aside
     )
+
+
+def _speaks_otherwise(known: Integration, server: ServerInfo | None) -> bool:
+    """Than it did at the last sync, as far as a call needs to know."""
+    return server is not None and (known.protocol, known.server.get("logs")) != (server.version, server.logs)
 
 
 def _note_success(integration: Integration, listing: Listing, server: ServerInfo | None) -> None:

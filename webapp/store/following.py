@@ -12,11 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 CHANNEL = "gatehouse_generation"
-GENERATION = "SELECT value FROM state WHERE key = 'generation'"
 ASK_SECONDS = 0.25  # besides: a silent line may be a dead one
 GOOD_FOR_SECONDS = 1.0
 TRY_AGAIN_SECONDS = 0.5
 log = logging.getLogger(__name__)
+
+
+def generation_in(execute: Callable[[str], Any]) -> int:
+    row = execute("SELECT value FROM state WHERE key = 'generation'").fetchone()
+    return int(row[0]) if row else 0
 
 
 class Follower:
@@ -65,9 +69,9 @@ class Follower:
         connection.execute(f"LISTEN {CHANNEL}")
         while not self._over.is_set():
             doubts, asked_at = self._doubts, time.monotonic()
-            row = connection.execute(GENERATION).fetchone()
+            number = generation_in(connection.execute)
             with self._lock:
                 if doubts == self._doubts:
-                    self._generation, self._asked_at = int(row[0]) if row else 0, asked_at
+                    self._generation, self._asked_at = number, asked_at
             for _ in connection.notifies(timeout=ASK_SECONDS, stop_after=1):
                 pass

@@ -58,6 +58,13 @@ class State(Table):
     value = Json()
 
 
+class Extent(Table):
+    """How far the change went that raised the generation to this number. None there: as far as can be."""
+
+    generation = BigIntegerField(primary_key=True)
+    tools = Json()  # ids of the only ones that are another for agents
+
+
 class User(Table):
     email = CharField(unique=True)  # lower case
     name = CharField(default="")

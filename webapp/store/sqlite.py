@@ -13,7 +13,7 @@ import cysqlite
 from peewee import SQL, OperationalError, fn
 from playhouse.cysqlite_ext import CySqliteDatabase
 
-from webapp.store.following import GENERATION
+from webapp.store.following import generation_in
 from webapp.store.problems import StoreProblem, explained
 
 PRAGMAS = {
@@ -95,8 +95,7 @@ class Sqlite(CySqliteDatabase):  # type: ignore[misc]
         pass
 
     def known_generation(self) -> int:
-        row = self.execute_sql(GENERATION).fetchone()
-        return int(row[0]) if row else 0
+        return generation_in(self.execute_sql)
 
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         for row in rows:

@@ -77,7 +77,7 @@ def _create_waiting(asked: Asked, minutes: int, log_arguments: str) -> str:
     if freezing.scope_of(approval):  # it was on its way here when that was paused
         freezing.freeze(approval)
     record.write_down(approval, "waiting", keep(asked.arguments, log_arguments))
-    generation.raise_by_one()
+    generation.raise_by_one(tools=())
     return str(approval.id)
 
 
@@ -89,7 +89,7 @@ def _create_given(asked: Asked, given: Standing) -> str:
     agent = Actor("agent", asked.agent_name, asked.agent_id)
     details = {"by": given.by, "first": given.approval}
     audit.record("standing.used", agent, integration=asked.integration, tool=asked.catalogue_name,
-                 approval=approval.id, details=details)  # fmt: skip
+                 approval=approval.id, details=details, tools=())  # fmt: skip
     return str(approval.id)
 
 

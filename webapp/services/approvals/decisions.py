@@ -84,7 +84,7 @@ def _write_down(approval: Approval, decision: str, actor: Actor, note: str) -> N
         Approval.update(standing=given).where(Approval.id == approval.id).execute()
         details["until"] = given.expires_at.isoformat(timespec="seconds")
     audit.record(DECISIONS[decision][1], actor, integration=integration, tool=approval.catalogue_name,
-                 approval=approval.id, details=details)  # fmt: skip
+                 approval=approval.id, details=details, tools=())  # fmt: skip
     if decision == "deny":
         row = record.write_down(approval, "denied", {})
         Approval.update(log_row=row).where(Approval.id == approval.id).execute()
@@ -162,5 +162,5 @@ def extend(approval_id: str, until: datetime, actor: Actor) -> Approval:
             integration = approval.tool.integration.name if approval.tool else ""
             details = {"agent": approval.agent_name, "until": until.isoformat(timespec="seconds")}
             audit.record("approval.extended", actor, integration=integration, tool=approval.catalogue_name,
-                         approval=approval_id, details=details)  # fmt: skip
+                         approval=approval_id, details=details, tools=())  # fmt: skip
     return record.get(approval_id)

@@ -47,7 +47,7 @@ def expire(approval: Approval) -> None:
     if changed:
         row = record.write_down(approval, "expired", {})
         Approval.update(log_row=row).where(Approval.id == approval.id).execute()
-        generation.raise_by_one()
+        generation.raise_by_one(tools=())
 
 
 def close(approval_id: str) -> None:

@@ -39,7 +39,7 @@ def freeze(approval: Approval) -> None:
         changes["expires_at"] = max(approval.expires_at, now() + TIME_TO_DECIDE)
         name, details = approval.catalogue_name, {"agent": approval.agent_name, "by": approval.decided_by}
         audit.record("approval.frozen", SYSTEM, integration=record.integration_in(name), tool=name,
-                     approval=approval.id, details=details)  # fmt: skip
+                     approval=approval.id, details=details, tools=())  # fmt: skip
     Approval.update(**changes).where(Approval.id == approval.id).execute()
 
 

@@ -72,7 +72,7 @@ def fail(approval: Approval, why: str) -> None:
     text = f"The approved call was not run: {why}"
     row = record.write_down(approval, "refused", {"why": why})
     _finish(approval, "failed", failure(text, "not_run", "later", approval_id=approval.id), row)
-    generation.raise_by_one()
+    generation.raise_by_one(tools=())
 
 
 def lost(worker: str, ids: Iterable[str]) -> None:
@@ -82,7 +82,7 @@ def lost(worker: str, ids: Iterable[str]) -> None:
         .where(Approval.state == "running", Approval.worker == worker, Approval.id.in_(list(ids)))
         .execute()
     )
-    generation.raise_by_one()
+    generation.raise_by_one(tools=())
 
 
 def put_back(worker: str) -> None:
@@ -133,7 +133,7 @@ def _granted(agent: Agent, integration: Integration) -> bool:
 def finish(approval_id: str, state: str, result: dict[str, Any]) -> None:
     """Keep the outcome of a claimed call, sealed, for the agent. In the transaction that has just logged it."""
     _finish(record.get(approval_id), state, result, record.last_row())
-    generation.raise_by_one()
+    generation.raise_by_one(tools=())
 
 
 def _finish(approval: Approval, state: str, result: dict[str, Any], row: int) -> None:

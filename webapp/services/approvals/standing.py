@@ -74,5 +74,5 @@ def end(standing_id: int, actor: Actor) -> Standing:
             integration = given.tool.integration.name if given.tool else ""
             details = {"agent": given.agent_name, "by": given.by}
             audit.record("standing.ended", actor, integration=integration, tool=given.catalogue_name,
-                         approval=given.approval, details=details)  # fmt: skip
+                         approval=given.approval, details=details, tools=())  # fmt: skip
     return given
