@@ -43,8 +43,15 @@ def found_in(folder: Path) -> list[Copy]:
     return sorted(found, key=lambda one: one.at, reverse=True)
 
 
+def possible(db: Database) -> bool:
+    """PostgreSQL has its own tools for it."""
+    return isinstance(db, CySqliteDatabase)
+
+
 def make(db: Database, path: Path, check: Callable[[CySqliteDatabase], None] | None = None) -> None:
     """Gets its name only when it is whole, on the disk, and `check` has nothing against it. Never overwrites."""
+    if not possible(db):
+        raise Refused("Gatehouse makes no copies of PostgreSQL.", next_step="Make its backups with pg_dump.")
     if path.exists():
         raise InvalidInput(f"{path} exists already.", next_step="Choose another name.")
     draft = path.with_name(path.name + ".part")

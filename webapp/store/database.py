@@ -93,7 +93,7 @@ def migrate(db: Database, backups: Path | None = None) -> None:
 
 
 def _copy_before(migration: str, db: Database, backups: Path) -> None:
-    if not isinstance(db, Sqlite):
+    if not copies.possible(db):
         log.warning("upgrading the schema from %s on; a dump of the database is yours to make", migration)
         return
     path = backups / copies.name_of(datetime.now(UTC), migration)
