@@ -121,6 +121,27 @@ def test_a_database_kept_elsewhere_is_restored_there(tmp_path: Path) -> None:
         assert [approval.id for approval in Approval.select()] == ["one"]
 
 
+def test_nobody_else_can_read_what_is_being_restored(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the mode of the backup, and whatever was left lying about."""
+    with database.connection_context():
+        backups.backup(tmp_path / "copy.db", COMMAND)
+    (tmp_path / "copy.db").chmod(0o644)
+    (data / "gatehouse.restored").touch(mode=0o644)
+    modes: list[int] = []
+    real = Path.write_bytes
+
+    def write(path: Path, content: bytes) -> int:
+        written = real(path, content)
+        modes.append(path.stat().st_mode & 0o777)
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    backups.restore(tmp_path / "copy.db")
+    assert modes == [0o600] and (data / "gatehouse.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_what_is_no_backup_is_not_restored(data: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear Ann, " * 500)
     with pytest.raises(Refused, match="not a database"):

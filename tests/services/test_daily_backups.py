@@ -82,6 +82,14 @@ def test_seven_days_and_four_weeks_stay(data: Path, clock: Clock) -> None:
     assert len(weeks) == 4 and len(days) <= 7 + 3
 
 
+def test_files_of_others_in_the_folder_break_nothing(data: Path) -> None:
+    mine = daily_backups.make()
+    for name in ("gatehouse-99999999T999999Z.db", "gatehouse-20260101T000000Z.db.part", "gatehouse-old.db"):
+        (data / "backups" / name).touch()
+    (data / "backups" / "gatehouse-20260101T000000Z.db").symlink_to("nowhere")
+    assert daily_backups.kept() == [mine] and daily_backups.problem() == ""
+
+
 MOMENTS = st.lists(st.integers(-400 * 24, 400 * 24), unique=True, max_size=60)
 
 

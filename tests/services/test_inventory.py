@@ -249,6 +249,12 @@ HERE = {
     "- name: known\n  url: https://other.example": "Line 3: known has another address here",
     "- name: desk\n  url: https://x.example\n  allow:\n  - {host: x, port: 1, network: moon}":
         "Line 3: “moon” is no network",
+    "- name: desk\n  url: https://x.example\n  allow:\n  - {host: 0x7f.1, port: 1, network: 10.0.0.0/24}":
+        "Line 3: “0x7f.1” is a disguised way to write an IP address",
+    "- name: desk\n  url: https://x.example\n  allow:\n  - {host: x, port: 1, network: 0.0.0.0/0}":
+        "Line 3: the network 0.0.0.0/0 is too wide",
+    "- name: desk\n  url: https://x.example\n  allow:\n  - {host: x, port: 1, network: 'fd00::/16'}":
+        "Line 3: the network fd00::/16 is too wide",
 }  # fmt: skip
 
 
@@ -263,6 +269,13 @@ def test_what_can_not_be_here_is_named_with_its_line(house: Path, servers: str) 
 def test_a_name_that_can_not_be_one_stops_all_of_it(house: Path) -> None:
     text = "gatehouse: 1\nservers:\n- name: fine\n  url: https://a.example\n- name: Not/One\n  url: https://b.example"
     with pytest.raises(InvalidInput, match="small letters"):
+        moving.move_in(inventory.read(text), COMMAND)
+    assert not Integration.select().where(Integration.kind == "server").exists()
+
+
+def test_a_title_that_hides_something_stops_all_of_it(house: Path) -> None:
+    text = 'gatehouse: 1\nservers:\n- name: desk\n  url: https://a.example\n  title: "ksed\\u202e"'
+    with pytest.raises(InvalidInput, match="can’t be seen"):
         moving.move_in(inventory.read(text), COMMAND)
     assert not Integration.select().where(Integration.kind == "server").exists()
 

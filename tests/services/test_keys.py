@@ -192,6 +192,26 @@ def test_a_worker_notices_the_new_key_by_itself(data: Path) -> None:
     assert (opened("one"), opened("two")) == ("canary-one", "canary-two")
 
 
+def test_a_key_that_comes_while_the_file_is_read_is_noticed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else this worker would go on sealing with a key that is about to be thrown away."""
+    path, turned = data / "secret.key", False
+
+    def read_and_turn(found: Path) -> list[bytes]:
+        nonlocal turned
+        keys = read_keys(found)
+        if not turned:
+            turned = True
+            write_keys(found, [Fernet.generate_key(), *keys])
+        return keys
+
+    monkeypatch.setattr("webapp.store.secrets.read_keys", read_and_turn)
+    vault.unlock(path)
+    sealed = vault.seal("one", "canary")
+    Fernet(read_keys(path)[0]).decrypt(sealed)
+
+
 def test_running_workers_go_on_with_the_new_key(tmp_path: Path) -> None:
     """Forms of before, sign-ins and sealed arguments work on both workers, without a restart."""
     with gatehouse(tmp_path) as running:

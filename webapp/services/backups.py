@@ -54,8 +54,9 @@ def restore(path: Path) -> None:
     aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     database.close()
     fresh = target.with_suffix(".restored")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
     fresh.write_bytes(path.read_bytes())
-    fresh.chmod(0o600)
     if target.exists():
         for suffix in ("", "-wal", "-shm"):
             if (part := Path(f"{target}{suffix}")).exists():

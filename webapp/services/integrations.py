@@ -13,6 +13,7 @@ from webapp.services.audit import Actor
 from webapp.services.builtins import configure_builtin, ensure_builtins, set_builtin
 from webapp.services.departures import discard_draft, disconnect, going
 from webapp.services.health import mark
+from webapp.services.visible import has_hidden
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Connection, Integration, OAuthClient, SignIn
@@ -190,4 +191,11 @@ def _free_name(wanted: str | None, host: str) -> str:
 
 
 def _title(title: str | None) -> str:
-    return " ".join((title or "").split())[:LONGEST_TITLE]
+    """People decide by it, so it must be what it seems."""
+    wanted = " ".join((title or "").split())[:LONGEST_TITLE]
+    if has_hidden(wanted):
+        raise InvalidInput(
+            "This title has characters that can’t be seen.", field="title",
+            next_step="Type it instead of pasting it.",
+        )  # fmt: skip
+    return wanted

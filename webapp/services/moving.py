@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from ipaddress import ip_network
 
-from webapp.errors import InvalidInput, NotFound, Stale
+from webapp.errors import EgressDenied, InvalidInput, NotFound, Stale
 from webapp.services import addresses, audit, brought, builtins, holding, integrations, patience, policies
 from webapp.services.accounts import needs
 from webapp.services.approvals import second_person
@@ -16,8 +16,10 @@ from webapp.services.inventory import Inventory, ServerLine, ToolLine
 from webapp.services.policies import WORDS, looser
 from webapp.store.database import writing
 from webapp.store.models import Integration, Tool
-from webapp.upstream.egress import Allowance
+from webapp.upstream.addresses import Network
+from webapp.upstream.egress import Allowance, Egress
 
+WIDEST = {4: 24, 6: 64}
 Act = Callable[[Actor], object]
 
 
@@ -161,18 +163,33 @@ def _settings(line: ServerLine, row: Integration) -> Iterator[Change]:
 def _allowance(line: ServerLine, given: dict[str, object]) -> Change:
     try:
         for network in str(given["network"]).split(","):
-            ip_network(network.strip(), strict=False)
+            _check_narrow(ip_network(network.strip(), strict=False), line)
     except ValueError as error:
         raise InvalidInput(
             f"Line {line.line}: “{str(given['network'])[:40]}” is no network.", field="file"
         ) from error
     allowance = Allowance(**given)  # type: ignore[arg-type]
+    try:
+        Egress([allowance])
+    except EgressDenied as error:
+        raise InvalidInput(
+            f"Line {line.line}: {error.what}", field="file", next_step=error.next_step
+        ) from error
     clear = ", without encryption" if allowance.cleartext else ""
     return Change(
         f"{line.name} may be at {allowance.host}, port {allowance.port}, in the network {allowance.network}{clear}.",
         loosens=True,
         act=lambda actor: integrations.allow_private(integrations.find(line.name), allowance, actor),
     )
+
+
+def _check_narrow(network: Network, line: ServerLine) -> None:
+    """A file opens no more at once than the wizard would offer."""
+    if network.prefixlen < WIDEST[network.version]:
+        raise InvalidInput(
+            f"Line {line.line}: the network {network} is too wide for one server.", field="file",
+            next_step=f"Name the server’s own network, /{WIDEST[network.version]} at most.",
+        )  # fmt: skip
 
 
 # --- built-ins and tools

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,12 +35,13 @@ def name_of(at: datetime, before: str = "") -> str:
 
 
 def found_in(folder: Path) -> list[Copy]:
-    """Newest first."""
+    """Newest first. What has no such name is not ours, and what another worker removes meanwhile is gone."""
     found = []
     for path in folder.glob("gatehouse-*.db"):
         if name := NAME.fullmatch(path.name):
-            at = datetime.strptime(name[1], WRITTEN).replace(tzinfo=UTC)
-            found.append(Copy(path, at, path.stat().st_size, (name[2] or "").removeprefix("-before-")))
+            with suppress(FileNotFoundError, ValueError):
+                at = datetime.strptime(name[1], WRITTEN).replace(tzinfo=UTC)
+                found.append(Copy(path, at, path.stat().st_size, (name[2] or "").removeprefix("-before-")))
     return sorted(found, key=lambda one: one.at, reverse=True)
 
 

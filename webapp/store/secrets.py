@@ -39,7 +39,7 @@ class Vault:
 
     def unlock(self, path: Path) -> None:
         self._path = path
-        self._load(read_keys(path))
+        self._load(path)
 
     def seal(self, record: str, value: Any) -> bytes:
         """The record's name goes inside the envelope, so that a row can't borrow another row's secret."""
@@ -85,12 +85,14 @@ class Vault:
         if self._fernet is None or self._path is None:
             raise KeyProblem("The key file has not been read yet.")
         if self._path.exists() and _version(self._path) != self._read_at:
-            self._load(read_keys(self._path))
+            self._load(self._path)
         return self._fernet
 
-    def _load(self, keys: list[bytes]) -> None:
-        assert self._path is not None
-        self._read_at = _version(self._path)
+    def _load(self, path: Path) -> None:
+        """A file that is replaced while it is read is read again at the next use."""
+        version = _version(path) if path.exists() else (0, 0)
+        keys = read_keys(path)
+        self._read_at = version
         self._keys = keys
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
