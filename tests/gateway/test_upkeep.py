@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from config import Config
+from tests.routes.settings_house import (  # noqa: F401
+    Connect,
+    app,
+    connect,
+    furnished,
+    meadow,
+    servers,
+)  # fmt: skip
+from tests.services.farm import Farm, tool
+from tests.upstream.zoo import Answer, Ask, modern, result
 from webapp.gateway import upkeep
 from webapp.gateway.upkeep import Upkeep
 from webapp.services import audit, intents, retention, tallying
@@ -19,8 +29,10 @@ from webapp.services.audit import COMMAND, Actor, Row
 from webapp.services.retention import Retention
 from webapp.store.database import open_store, writing
 from webapp.store.fields import now
-from webapp.store.models import Entry, Integration, Worker, database
+from webapp.store.models import Entry, Integration, Tool, Worker, database
 from webapp.store.writer import Writer
+
+# ruff: noqa: F811
 
 
 @pytest.fixture
@@ -55,6 +67,76 @@ def living() -> set[str]:
 def dies(worker: str, at: timedelta) -> None:
     with writing():
         Worker.insert(id=worker, started_at=now(), seen_at=now() + at).execute()
+
+
+class Gathering:
+    """Servers that give no list of their tools before all of them are asked for it."""
+
+    def __init__(self, expected: int) -> None:
+        self.asked, self._expected = list[str](), expected
+        self._all_here = asyncio.Event()
+
+    async def __call__(self, ask: Ask) -> Answer:
+        self.asked.append(ask.path)
+        if len(self.asked) >= self._expected:
+            self._all_here.set()
+        async with asyncio.timeout(30):
+            await self._all_here.wait()
+        return result(ask, {"tools": [tool("get_news", "Get the news")]})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_servers_that_are_due_are_asked_side_by_side_and_by_one_worker_each(
+    connect: Connect, servers: Farm, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
+    names = [f"s{number}" for number in range(20)]
+    for name in names:
+        connect(name)
+    gathering = Gathering(len(names))
+    for name in names:
+        servers.put(modern(tools_list=gathering), f"/{name}")
+    Integration.update(sync_due_at=now()).execute()
+    # Who waits for a server keeps no connection to PostgreSQL; SQLite has no such limit.
+    monkeypatch.setattr(database.obj, "_max_connections", 10, raising=False)
+
+    async def live() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(workers):
+                await stack.enter_async_context(running(Writer(), "look_after_servers"))
+            await until(lambda: Tool.select().where(Tool.name == "get_news").count() == len(names))
+
+    asyncio.run(live())
+    assert sorted(gathering.asked) == sorted(f"/{name}" for name in names)
+
+
+def test_a_server_that_does_not_answer_holds_up_no_other(
+    connect: Connect, servers: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those that come due later, either."""
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
+    slow, other = connect("slow"), connect("other")
+    gathering = Gathering(2)
+    servers.put(modern(tools_list=gathering), "/slow")
+    Integration.update(sync_due_at=now()).where(Integration.id == slow.id).execute()
+
+    def synced_since(moment: datetime) -> bool:
+        return bool(Integration.get_by_id(other.id).synced_at > moment)
+
+    async def live() -> None:
+        async with running(Writer(), "look_after_servers"):
+            await until(lambda: gathering.asked == ["/slow"])
+            for _ in range(2):
+                moment = now()
+                Integration.update(sync_due_at=moment).where(Integration.id == other.id).execute()
+                await until(lambda: synced_since(moment))  # noqa: B023 - awaited within
+            assert gathering.asked == ["/slow"], "it is still waited for"
+            gathering.asked.append("enough")
+            servers.put(modern(tools_list=gathering), "/other")
+            Integration.update(sync_due_at=now()).where(Integration.id == other.id).execute()
+            await until(lambda: Tool.select().where(Tool.name == "get_news").count() == 2)
+
+    asyncio.run(live())
 
 
 @pytest.mark.parametrize("at", [-timedelta(minutes=1), timedelta(hours=1)])

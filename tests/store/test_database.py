@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from peewee import DatabaseError
+from peewee import DatabaseError, OperationalError
 from playhouse.migrations import Runner
 from playhouse.schema_diff import diff_models
 
@@ -16,7 +16,7 @@ from tests.databases import on_sqlite_only, tamper
 from webapp.services import audit
 from webapp.services.audit import COMMAND
 from webapp.store import copies, sqlite
-from webapp.store.database import MIGRATIONS, StoreProblem, connect, open_store, writing
+from webapp.store.database import MIGRATIONS, StoreProblem, connect, let_go, open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import MODELS, Approval, Entry, database, state
 from webapp.store.secrets import KeyProblem, read_keys, vault, write_keys
@@ -37,6 +37,20 @@ def rows(count: int) -> None:
 def test_the_migrations_make_exactly_the_models(data: Path) -> None:
     with database.connection_context():
         assert not diff_models(database.obj, MODELS)
+
+
+def test_who_waits_for_another_machine_lets_go_of_its_connection(data: Path) -> None:
+    with let_go():
+        assert database.is_closed()
+    assert database.is_closed(), "where none was open, none is opened"
+    with database.connection_context():
+        with database.connection_context(), let_go():
+            assert database.is_closed()
+        assert not database.is_closed()
+        with writing(), pytest.raises(OperationalError), let_go():
+            raise AssertionError("no network inside a transaction")
+        assert Entry.select().count() == 0
+    assert database.is_closed()
 
 
 def test_a_database_of_a_newer_version_is_refused(data: Path) -> None:

@@ -13,6 +13,7 @@ from peewee import DatabaseError
 
 from webapp.errors import Refused
 from webapp.gateway.errands import errand
+from webapp.gateway.side_by_side import SideBySide
 from webapp.services import (
     approvals,
     condition,
@@ -26,7 +27,7 @@ from webapp.services import (
 )
 from webapp.services.audit import SYSTEM
 from webapp.store.fields import now
-from webapp.store.models import database
+from webapp.store.models import Integration, database
 from webapp.store.writer import Writer
 
 LOOK_SECONDS = 15
@@ -57,14 +58,28 @@ class Upkeep:
             await asyncio.sleep(intents.BEAT_SECONDS)
 
     async def look_after_servers(self) -> None:
-        """Tokens first, then tools. Whoever takes the lease, or moves the due date, does it: one worker per server."""
+        """Whoever moves the due date does it: one worker per server, and many servers side by side."""
+        syncs = SideBySide()
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                try:
+                    for integration in await errand(_due):
+                        syncs.start(_sync, integration)
+                except Exception:  # upkeep goes on: what is due is looked for again
+                    log.exception("could not look which servers are due")
+        finally:
+            await syncs.close()
+
+    async def keep_signed_in(self) -> None:
+        """Whoever takes the lease does it. One after the other: each keeps a connection to the store, so that a new
+        token is never lost."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            for job in (_renew_due, _sync_due):
-                try:
-                    await errand(job)
-                except Exception:  # upkeep goes on: what is due is looked for again
-                    log.exception("scheduled work failed")
+            try:
+                await errand(_renew_due)
+            except Exception:  # upkeep goes on: what is due is looked for again
+                log.exception("could not look which sign-ins are due")
 
     async def keep_copies(self) -> None:
         """Whoever moves the due date makes the backup; for itself, as it may take minutes."""
@@ -161,12 +176,16 @@ def _tell_people() -> None:
         notices.tell()
 
 
-def _sync_due() -> None:
+def _due() -> list[Integration]:
     with database.connection_context():
-        for integration in sync.due():
-            if not sync.take(integration):
-                continue
-            try:
-                sync.sync(integration, SYSTEM)
-            except Refused as refusal:  # written on the integration's page by the sync itself
-                log.info("scheduled sync of %s: %s", integration.name, refusal.what)
+        return sync.due()
+
+
+def _sync(integration: Integration) -> None:
+    with database.connection_context():
+        if not sync.take(integration):
+            return
+        try:
+            sync.sync(integration, SYSTEM)
+        except Refused as refusal:  # written on the integration's page by the sync itself
+            log.info("scheduled sync of %s: %s", integration.name, refusal.what)

@@ -43,6 +43,7 @@ class Gateway:
                 self.calls.room.watch(),
                 upkeep.beat(),
                 upkeep.look_after_servers(),
+                upkeep.keep_signed_in(),
                 self.calls.lines.look_after(self.catalogues),
                 upkeep.look_after_log(),
                 upkeep.tell_people(),

@@ -14,7 +14,7 @@ from webapp.services.audit import Actor
 from webapp.services.egress import egress_for
 from webapp.services.headers import Header
 from webapp.services.tokens import Presented
-from webapp.store.database import writing
+from webapp.store.database import let_go, writing
 from webapp.store.fields import now
 from webapp.store.models import Connection, Integration
 from webapp.upstream.client import Client, ServerInfo
@@ -77,10 +77,10 @@ def fetch(integration: Integration, *, sent: Mapping[str, str] | None = None) ->
     `sent` stands in for the stored sign-in while a new secret is being tried. Raises UpstreamError.
     """
     if sent is not None:
-        return asyncio.run(_fetch(integration, sent))
+        return _fetch(integration, sent)
     stored = credentials_for(integration)
     try:
-        return asyncio.run(_fetch(integration, stored.headers))
+        return _fetch(integration, stored.headers)
     except NeedsAuthorization as error:
         if error.http_status != 401 or not stored.version:
             raise
@@ -91,14 +91,19 @@ def _fetch_anew(integration: Integration, refused: int) -> Fetched:
     """The token ran out before its time: once more with a new one."""
     renewed = credentials_for(integration, refused=refused)
     try:
-        return asyncio.run(_fetch(integration, renewed.headers))
+        return _fetch(integration, renewed.headers)
     except NeedsAuthorization as error:
         if error.http_status == 401:
             tokens.refused_anew(integration.id, renewed.version)
         raise
 
 
-async def _fetch(integration: Integration, sent: Mapping[str, str]) -> Fetched:
+def _fetch(integration: Integration, sent: Mapping[str, str]) -> Fetched:
+    with let_go():
+        return asyncio.run(_list(integration, sent))
+
+
+async def _list(integration: Integration, sent: Mapping[str, str]) -> Fetched:
     async with egress_for(integration).http(max_bytes=LARGEST_LIST, total_seconds=LIST_SECONDS) as http:
         client = client_for(integration, http, sent)
         try:

@@ -122,6 +122,19 @@ def writing() -> Iterator[None]:
 
 
 @contextmanager
+def let_go() -> Iterator[None]:
+    """While this thread waits for other machines, its connection is somebody else's. Raises OperationalError inside a
+    transaction."""
+    contexts, held = database._state.ctx, database.close()
+    try:
+        yield
+    finally:
+        if held:
+            database.connect()
+            database._state.ctx = contexts  # whoever opened it closes it; Peewee would have forgotten
+
+
+@contextmanager
 def snapshot() -> Iterator[None]:
     """Everything read inside is of one and the same moment."""
     with database.snapshot():
