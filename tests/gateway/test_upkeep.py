@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from config import Config
+from tests.databases import on_sqlite_only
 from tests.routes.settings_house import (  # noqa: F401
     Connect,
     app,
@@ -24,7 +25,7 @@ from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, Ask, modern, result
 from webapp.gateway import upkeep
 from webapp.gateway.upkeep import Upkeep
-from webapp.services import audit, intents, retention, tallying
+from webapp.services import audit, daily_backups, intents, retention, tallying, turns
 from webapp.services.audit import COMMAND, Actor, Row
 from webapp.services.retention import Retention
 from webapp.store.database import open_store, writing
@@ -209,3 +210,53 @@ def test_the_log_is_counted_ahead_and_shortened_by_itself(store: None, tmp_path:
     assert [path.name for path in (tmp_path / "data" / "log").iterdir()] == [
         "log-000000001-000000002.jsonl.gz"
     ]
+
+
+@on_sqlite_only
+def test_one_of_two_workers_makes_the_backup_that_is_due(
+    store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
+    daily_backups.configure(Config(data=tmp_path / "data"))
+    with writing():
+        audit.record("user.renamed", COMMAND)
+        turns.put_off(daily_backups.DUE, now() - timedelta(minutes=1))
+
+    taken: list[bool] = []
+    real = daily_backups.take
+
+    def take() -> bool:
+        taken.append(real())
+        return taken[-1]
+
+    monkeypatch.setattr(daily_backups, "take", take)
+
+    async def scene() -> None:
+        async with running(Writer(), "keep_copies"), running(Writer(), "keep_copies"):
+            await until(lambda: len(daily_backups.kept()) > 0 and len(taken) > 10)
+
+    asyncio.run(scene())
+    assert len(daily_backups.kept()) == 1 and taken.count(True) == 1
+    assert Entry.select().where(Entry.action == "backup.made").count() == 1
+
+
+@on_sqlite_only
+def test_a_backup_that_fails_stops_no_upkeep(
+    store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
+    daily_backups.configure(Config(data=tmp_path / "data"))
+    (tmp_path / "data" / "backups").touch()
+    with writing():
+        audit.record("user.renamed", COMMAND)
+        turns.put_off(daily_backups.DUE, now() - timedelta(minutes=1))
+
+    async def scene() -> None:
+        async with running(Writer(), "keep_copies"):
+            await until(lambda: daily_backups.problem() != "")
+            (tmp_path / "data" / "backups").unlink()
+            with writing():
+                turns.put_off(daily_backups.DUE, now() - timedelta(minutes=1))
+            await until(lambda: len(daily_backups.kept()) == 1 and daily_backups.problem() == "")
+
+    asyncio.run(scene())
