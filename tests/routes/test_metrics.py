@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -15,10 +16,12 @@ from tests import databases
 from tests.routes.logbook import call, write
 from tests.routes.visitors import Visitor
 from webapp import create_app
-from webapp.services import daily_backups, intents, tallying
+from webapp.services import daily_backups, intents, retention, segments, tallying, turns
+from webapp.services.audit import COMMAND
+from webapp.services.retention import Retention
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Worker, database
+from webapp.store.models import Entry, Worker, database
 
 TOKEN = "a token for the monitoring"
 LINE = re.compile(r'(gatehouse_[a-z_]+)(?:\{((?:[a-z]+="[^"\\\n]*",?)+)\})? (-?[0-9.e+]+)')
@@ -70,6 +73,29 @@ def test_calls_are_counted_whether_or_not_they_are_counted_ahead(client: FlaskCl
     after = numbers(client)
     assert after['gatehouse_calls_total outcome="ok"'] == 3
     assert after["gatehouse_log_entries_total"] == before["gatehouse_log_entries_total"] + 1
+
+
+def test_no_count_goes_down_when_the_log_is_shortened(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(call(), call(), call(outcome="failed"))
+    later = now() + timedelta(days=100)
+    write(call(at=later))
+    while tallying.count_ahead():
+        pass
+    before = numbers(client)
+    retention.change(Retention(40), COMMAND)
+    for module in (retention, segments, turns):
+        monkeypatch.setattr(module, "now", lambda: later)
+    assert retention.take()
+    while retention.step():
+        pass
+    assert Entry.select().where(Entry.kind == "call").count() == 1
+    after = numbers(client)
+    for outcome, count in (("ok", 3), ("failed", 1)):
+        name = f'gatehouse_calls_total outcome="{outcome}"'
+        assert (before[name], after[name]) == (count, count)
+    assert after["gatehouse_log_entries_total"] >= before["gatehouse_log_entries_total"]
 
 
 def test_workers_backups_and_troubles(client: FlaskClient, config: Config) -> None:

@@ -11,7 +11,7 @@ from peewee import SQL, DatabaseError, Model, fn
 
 from config import VERSION
 from webapp.services import condition, daily_backups, intents
-from webapp.services.tallying import quarters, tallied
+from webapp.services.tallying import quarters, removed_calls, tallied
 from webapp.store.database import snapshot
 from webapp.store.fields import now
 from webapp.store.models import Agent, Approval, Entry, Integration, Intent, Tally, Tool, Worker
@@ -83,10 +83,12 @@ def _of_store() -> list[str]:
 
 
 def _calls() -> Counter[str]:
-    """All that ever were: what is counted ahead, and what is not yet."""
+    """All that ever were: what is counted ahead, what is not yet, and what is no longer in the log. A counter that
+    went down would count everything anew."""
     with snapshot():
         counted = Tally.select(Tally.outcome, fn.SUM(Tally.count)).where(Tally.kind == "call")
-        found = Counter({outcome: int(count) for outcome, count in counted.group_by(Tally.outcome).tuples()})
+        found = removed_calls()
+        found.update({outcome: int(count) for outcome, count in counted.group_by(Tally.outcome).tuples()})
         for _, kind, outcome, count, *_ in quarters(tallied(), NEWEST):
             if kind == "call":
                 found[outcome] += count

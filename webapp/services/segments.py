@@ -12,11 +12,11 @@ from pathlib import Path
 from peewee import fn
 
 from webapp.errors import Refused
-from webapp.services import audit, export
+from webapp.services import audit, export, tallying
 from webapp.services.audit import Actor, Sealed
 from webapp.store.database import fetch, writing
 from webapp.store.fields import now
-from webapp.store.models import Entry, Segment, Tally
+from webapp.store.models import Entry, Segment
 
 MOST_ROWS = 20_000  # of one segment: some seconds of work, which a worker that stops waits for
 # In small bites, with a breath between them: calls go on meanwhile.
@@ -56,7 +56,7 @@ def remove_sealed() -> int:
         first = Entry.select(Entry.id).where(Entry.id <= end.last_id).order_by(Entry.id).limit(BITE)
         count: int = Entry.delete().where(Entry.id.in_(first)).execute()
         if not count:
-            Tally.delete().where(Tally.last_id <= end.last_id).execute()
+            tallying.forget_removed(end.last_id)
     return count
 
 

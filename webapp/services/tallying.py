@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from peewee import fn
+
 from webapp.store.database import execute, fetch, writing
 from webapp.store.fields import now
 from webapp.store.models import Pace, Tally, database, remember, state
@@ -17,6 +19,7 @@ from webapp.store.models import Pace, Tally, database, remember, state
 CHUNK = 2_000  # rows: a write of a few milliseconds
 QUARTER = timedelta(minutes=15)
 KEPT_PACE = timedelta(days=10)
+REMOVED = "calls_removed"
 RAN = ("ok", "tool_error", "failed")  # calls that took as long as their server took
 
 
@@ -47,6 +50,23 @@ def count_ahead(most: int = CHUNK) -> int:
 def forget_old() -> None:
     with writing():
         Pace.delete().where(Pace.day < now() - KEPT_PACE).execute()
+
+
+def forget_removed(last: int) -> None:
+    """The rows up to this one are no more; how many calls they were stays. In the caller's transaction."""
+    gone = (
+        Tally.select(Tally.outcome, fn.SUM(Tally.count))
+        .where(Tally.kind == "call", Tally.last_id <= last)
+        .group_by(Tally.outcome)
+    )
+    if found := Counter({outcome: int(count) for outcome, count in gone.tuples()}):
+        remember(REMOVED, removed_calls() + found)
+    Tally.delete().where(Tally.last_id <= last).execute()
+
+
+def removed_calls() -> Counter[str]:
+    """By outcome, all whose rows and tallies are no more."""
+    return Counter(state(REMOVED, {}))
 
 
 def quarters(after: int, to: int, since: datetime | None = None) -> list[tuple[Any, ...]]:
