@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from webapp.services import words
+from webapp.store import generation
 from webapp.store.database import open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, LogLevel, Word, database
@@ -31,15 +32,16 @@ def leave(agent: int, about: str, said: object = None) -> None:
 
 
 def test_what_was_said_is_read_in_its_order_and_gone_once_taken(store: Path) -> None:
-    before = words.latest()
+    before = generation.read()
     leave(1, "a", SAID)
     leave(2, "b")
-    found = words.after(before)
+    found = words.after(0)
     assert [(word.agent_id, word.about, words.said_in(word)) for word in found] == [
         (1, "a", SAID),
         (2, "b", None),
     ]
-    assert words.latest() == before + 2
+    assert generation.read() == before + 2, "whom it concerns comes to look"
+    assert generation.touched(before, before + 2) == set(), "and nobody reads the tools again"
     with writing():
         words.taken([word.number for word in found])
     leave(1, "c")
@@ -75,3 +77,15 @@ def test_a_level_is_set_for_one_session_and_forgotten_after_a_week(store: Path) 
     with writing():
         words.set_level(2, "z", "debug")
     assert words.levels() == {(2, "x"): "alert", (2, "z"): "debug"}
+
+
+def test_a_level_that_is_set_again_makes_nobody_look(store: Path) -> None:
+    def after_setting(level: str) -> int:
+        with writing():
+            words.set_level(1, "session", level)
+        return generation.read()
+
+    first = after_setting("info")
+    assert after_setting("info") == first
+    assert after_setting("debug") == first + 1
+    assert words.levels() == {(1, "session"): "debug"}

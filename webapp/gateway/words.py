@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webapp.services import words
+from webapp.store import generation
 from webapp.store.fields import now
 from webapp.store.models import Word, database
 from webapp.store.writer import Writer
@@ -42,10 +43,12 @@ class Words:
         self._writer = writer
         self._waiting: dict[Key, list[_Addressee]] = {}
         self._anyone = asyncio.Event()
-        self._seen = 0
-        self._none_before = -1  # nothing is left in the store if this is still the latest
+        self._seen = 0  # the last word that was looked at
+        # Of the store, as of the last look, and when there was nothing at all; None: not known for sure.
+        self._looked_at: int | None = -1
+        self._nothing_at: int | None = -1
         self._levels: dict[tuple[int, str], str] = {}
-        self._levels_at = -1
+        self._levels_at: int | None = -1
 
     @contextmanager
     def cancels(
@@ -93,7 +96,7 @@ class Words:
 
     async def level(self, agent_id: int, session: str) -> str:
         """Empty where the program has set none."""
-        if (current := words.latest()) != self._levels_at:
+        if (current := generation.known()) is None or current != self._levels_at:
             self._levels = await asyncio.to_thread(_levels)
             self._levels_at = current
         return self._levels.get((agent_id, session), "")
@@ -128,7 +131,7 @@ class Words:
     @contextmanager
     def _addressed(self, key: Key, addressee: _Addressee) -> Iterator[None]:
         self._waiting.setdefault(key, []).append(addressee)
-        self._seen = 0  # it may have been said already
+        self._seen, self._looked_at = 0, -1  # it may have been said already
         self._anyone.set()
         try:
             yield
@@ -148,13 +151,17 @@ class Words:
         return True
 
     async def _look(self) -> None:
-        current = words.latest()
-        if current in (self._seen, self._none_before):
+        current = generation.known()
+        if current is not None and current in (self._looked_at, self._nothing_at):
             return
-        seen, self._seen = self._seen, current
+        seen, self._looked_at = self._seen, current
         found = await asyncio.to_thread(_after, seen)
         if not found and not seen:
-            self._none_before = current
+            self._nothing_at = current
+        if (
+            found and self._looked_at == current
+        ):  # nobody has come meanwhile who may have been spoken to before
+            self._seen = found[-1][0].number
         reached = [word.number for word, said in found if self._deliver(_key(word), said, word.at)]
         if reached:
             self._writer.submit(lambda: words.taken(reached))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from webapp.store import generation
 from webapp.store.fields import now
-from webapp.store.models import LogLevel, State, Word, database
+from webapp.store.models import LogLevel, State, Word
 
 KEPT = timedelta(seconds=60)
 MOST_PER_AGENT = 50
@@ -14,7 +15,8 @@ LEVEL_KEPT = timedelta(days=7)
 
 
 def leave(agent_id: int, session: str, kind: str, about: str, said: Any = None) -> None:
-    """In the caller's transaction. More than a program would say in a minute is dropped."""
+    """In the caller's transaction. More than a program would say in a minute is dropped. Raises the generation: that
+    is how those whom it concerns come to look."""
     Word.delete().where(Word.at < now() - KEPT).execute()
     if Word.select().where(Word.agent == agent_id).count() >= MOST_PER_AGENT:
         return
@@ -22,6 +24,7 @@ def leave(agent_id: int, session: str, kind: str, about: str, said: Any = None) 
     Word.insert(
         number=_count_on(), agent=agent_id, session=session, kind=kind, about=about, said=sealed, at=now()
     ).execute()
+    generation.raise_by_one(tools=())
 
 
 def after(number: int) -> list[Word]:
@@ -37,21 +40,18 @@ def taken(numbers: list[int]) -> None:
     Word.delete().where(Word.number.in_(numbers)).execute()
 
 
-def latest() -> int:
-    """Differs when something was said or a level was set. One row by its key."""
-    row = database.execute_sql("SELECT value FROM state WHERE key = 'words'").fetchone()
-    return int(row[0]) if row else 0
-
-
 def set_level(agent_id: int, session: str, level: str) -> None:
-    """In the caller's transaction. It outlives no long silence: sessions have no end that we hear of."""
+    """In the caller's transaction. It outlives no long silence: sessions have no end that we hear of. Raises the
+    generation where it is another level than before."""
     LogLevel.delete().where(LogLevel.at < now() - LEVEL_KEPT).execute()
-    moment = now()
+    moment, mine = now(), (LogLevel.agent == agent_id) & (LogLevel.session == session)
+    same = LogLevel.select().where(mine, LogLevel.level == level).exists()
     LogLevel.insert(agent=agent_id, session=session, level=level, at=moment).on_conflict(
         conflict_target=[LogLevel.agent, LogLevel.session],
         update={LogLevel.level: level, LogLevel.at: moment},
     ).execute()
-    _count_on()
+    if not same:
+        generation.raise_by_one(tools=())
 
 
 def levels() -> dict[tuple[int, str], str]:
@@ -65,4 +65,4 @@ def _count_on() -> int:
         conflict_target=[State.key],
         update={State.value: (State.value.cast("integer") + 1).cast("text")},
     ).execute()
-    return latest()
+    return int(State.get_by_id("words").value)
