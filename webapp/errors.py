@@ -103,8 +103,8 @@ class EgressDenied(UpstreamError):
 
 
 class Unreachable(UpstreamError):
-    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `busy` (429 and 5xx), and
-    `open` where we leave it alone for a while (gateway/circuit)."""
+    """`kind`: `dns`, `refused`, `tls`, `connect_timeout`, `read_timeout`, `closed`, `kept` (closed, on a connection
+    of earlier calls), `busy` (429 and 5xx), and `open` where we leave it alone for a while (gateway/circuit)."""
 
     trouble = "can't be reached right now."
     agent_kind = "unreachable"

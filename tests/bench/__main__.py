@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 from urllib.request import urlopen
 
+from tests.bench.chaos import chaos
 from tests.bench.flat import flat
 from tests.bench.measure import BACK, FRONT, Run, load, megabytes, pin, program
 from tests.bench.pages import pages
@@ -146,6 +147,7 @@ OWN: dict[str, Callable[[int, float], None]] = {
     "within": within,
     "standing": standing,
     "pages": lambda rounds, seconds: pages(seconds),
+    "chaos": chaos,
 }
 
 

@@ -104,6 +104,7 @@ async def load(wish: argparse.Namespace) -> dict[str, Any]:
         "calls": len(times),
         "rate": len(times) / took,
         "p50_ms": 1000 * times[len(times) // 2],
+        "p95_ms": 1000 * times[int(len(times) * 0.95)],
         "p99_ms": 1000 * times[int(len(times) * 0.99)],
         "bytes": tally.bytes,
         "wrong": tally.wrong[:3],

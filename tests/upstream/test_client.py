@@ -7,6 +7,7 @@ import base64
 import functools
 import gzip
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from tests.upstream import zoo as z
 from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, RpcError, Unreachable, UpstreamError
 from webapp.upstream.client import MODERN, Client
 from webapp.upstream.egress import Allowance, Egress
+from webapp.upstream.pace import AT_ONCE, PER_SECOND
 
 META = "io.modelcontextprotocol/"
 
@@ -357,6 +359,28 @@ async def test_reading_ends_with_the_answer_though_the_stream_goes_on(zoo: z.Zoo
     async with zoo.client(calling(telling)) as client:
         assert await client.call_tool("echo", {}, on_progress=listen) == {"content": []}
     assert [(params["progress"], params["vendor"]) for params in heard] == [(1, "x"), (2, "x")]
+
+
+@in_the_zoo
+async def test_a_flood_of_progress_is_read_no_faster_than_it_can_be_borne(zoo: z.Zoo) -> None:
+    heard = 0
+
+    async def flooding(ask: z.Ask) -> None:
+        await z.begin_stream(ask)
+        params = {"progressToken": ask.params["_meta"]["progressToken"], "progress": 1}
+        flood = z.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}) * 100
+        while True:
+            await ask.write(flood)
+
+    async def listen(params: dict[str, Any]) -> None:
+        nonlocal heard
+        heard += 1
+
+    async with zoo.client(calling(flooding)) as client:
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            await client.call_tool("echo", {}, on_progress=listen, timeout=1)
+        assert AT_ONCE < heard <= AT_ONCE + PER_SECOND * (time.monotonic() - began) + 1
 
 
 @in_the_zoo

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from webapp.errors import NeedsAuthorization, NotFound, RpcError, UpstreamError
+from webapp.errors import NeedsAuthorization, NotFound, RpcError, Unreachable, UpstreamError
 from webapp.gateway.catalogue import CatalogueTool, Source
 from webapp.gateway.circuit import Circuit
 from webapp.gateway.errands import errand
@@ -42,6 +42,15 @@ class Line:
         if tool.definition_digest not in self.taught:
             self.taught.add(tool.definition_digest)
             self.client.learn(tool.name, tool.definition["inputSchema"])
+
+    async def asked(self, ask: Ask, *, is_read: bool) -> dict[str, Any]:
+        """A read that met a connection which had been closed meanwhile is sent once more, on a new one."""
+        try:
+            return await self.signed_in(ask, is_read=is_read)
+        except Unreachable as error:
+            if not is_read or error.kind != "kept":
+                raise
+        return await self.signed_in(ask, is_read=is_read)
 
     async def signed_in(self, ask: Ask, *, is_read: bool) -> dict[str, Any]:
         """With a fresh token; and once more with another one where the first was refused and nothing can have run."""

@@ -70,7 +70,7 @@ class Lines:
             )  # fmt: skip
 
         try:
-            return await line.circuit.run(lambda: line.signed_in(ask, is_read=tool.is_read))
+            return await line.circuit.run(lambda: line.asked(ask, is_read=tool.is_read))
         finally:
             line.users -= 1
             if line.stale and not line.users:

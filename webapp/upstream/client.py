@@ -24,6 +24,7 @@ from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
 from webapp.upstream.exchange import NO_STREAM, Exchange, Http, Reply, error_code, result_of
 from webapp.upstream.handshake import ServerInfo, Session
 from webapp.upstream.listing import Listing, speaks_of_headers
+from webapp.upstream.pace import Pace
 from webapp.upstream.sse import MessageHandler
 
 __all__ = ["HANDSHAKE", "MODERN", "Client", "ProgressHandler", "ServerInfo"]
@@ -45,7 +46,8 @@ class Asker(Protocol):
 
 GOODBYE_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
-MOST_QUESTIONS = 10  # of one call at a time
+MOST_QUESTIONS = 10  # of one call at a time; more get a plain no
+MOST_ASKED = 200  # by one call in all, pings included
 LISTEN_SECONDS = 3600.0
 LISTEN = "subscriptions/listen"
 LEVELS = get_args(LoggingLevel)  # of logs, the least important first
@@ -74,6 +76,7 @@ class _Ask:
     asker: Asker | None = None
     sent: bool = False
     questions: set[asyncio.Task[None]] = field(default_factory=set)
+    asked: int = 0
 
 
 class Client:
@@ -324,8 +327,11 @@ class Client:
             header_map=self._header_map(ask),
         )
 
+        pace = Pace()
+
         async def heard(incoming: dict[str, Any]) -> None:
             await self._hear(incoming, ask, session)
+            await pace.keep()
 
         ask.sent = True
         return await self._exchange.ask(
@@ -333,10 +339,8 @@ class Client:
         )
 
     async def _hear(self, incoming: dict[str, Any], ask: _Ask | None, session: Session) -> None:
-        if "id" in incoming and ask is not None and ask.asker is not None:
-            self._pass_on(incoming, ask, ask.asker, session)
-        elif "id" in incoming:
-            await self._oblige(incoming, session, self._on_request)
+        if "id" in incoming:
+            await self._hear_question(incoming, ask, session)
         elif incoming["method"] == "notifications/message" and ask is not None and ask.asker is not None:
             if isinstance(params := incoming.get("params"), dict):
                 await ask.asker.log(params)
@@ -347,12 +351,20 @@ class Client:
         elif incoming["method"] == "notifications/tools/list_changed" and self._on_tools_changed is not None:
             self._on_tools_changed()
 
-    def _pass_on(self, incoming: dict[str, Any], ask: _Ask, asker: Asker, session: Session) -> None:
-        """Beside the stream: what else comes on it does not wait for somebody's answer."""
-        handler = asker.oblige if len(ask.questions) < MOST_QUESTIONS else None
-        task = asyncio.get_running_loop().create_task(self._oblige(incoming, session, handler))
-        ask.questions.add(task)
-        task.add_done_callback(ask.questions.discard)
+    async def _hear_question(self, incoming: dict[str, Any], ask: _Ask | None, session: Session) -> None:
+        """A call's go beside its stream: what else comes on it does not wait for somebody's answer."""
+        if ask is not None:
+            ask.asked += 1
+            if ask.asked > MOST_ASKED:
+                raise BadReply("The server asks more questions than a call can have.", kind="too_large")
+        if ask is None or ask.asker is None:
+            await self._oblige(incoming, session, self._on_request)
+        elif len(ask.questions) >= MOST_QUESTIONS:
+            await self._oblige(incoming, session, None)
+        else:
+            task = asyncio.get_running_loop().create_task(self._oblige(incoming, session, ask.asker.oblige))
+            ask.questions.add(task)
+            task.add_done_callback(ask.questions.discard)
 
     async def _oblige(
         self, incoming: dict[str, Any], session: Session, handler: RequestHandler | None

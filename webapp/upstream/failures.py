@@ -84,6 +84,17 @@ def name_not_found(host: str, error: Exception | None = None) -> Unreachable:
     )
 
 
+def kept_and_closed(host: str) -> Unreachable:
+    """Most likely it closed the connection before the request came; nobody can know."""
+    return Unreachable(
+        f"{host} closed a connection that was kept open between calls.",
+        kind="kept",
+        why="The server may have restarted, or it does not keep connections as it says.",
+        next_step=TRY_LATER,
+        sent=True,
+    )
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The exception and everything it was made from, outermost first.
 

@@ -188,6 +188,15 @@ def too_large(host: str, most: int) -> BadReply:
     )
 
 
+def endless_head(host: str) -> BadReply:
+    return BadReply(
+        f"The answer of {host} begins with more headers than any server needs.",
+        kind="too_large",
+        why="The server has a fault, or wants to fill the memory of this machine.",
+        next_step="Ask whoever runs the server.",
+    )
+
+
 @contextmanager
 def _as_httpx2() -> Generator[None]:
     """httpcore2's exceptions under the same names in httpx2, which callers and other libraries expect."""

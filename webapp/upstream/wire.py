@@ -18,7 +18,8 @@ import httpx2
 
 from webapp.errors import InvalidInput
 from webapp.upstream.egress import Egress
-from webapp.upstream.transport import no_answer, refuse_unread, too_large, too_slow
+from webapp.upstream.failures import kept_and_closed
+from webapp.upstream.transport import endless_head, no_answer, refuse_unread, too_large, too_slow
 
 MOST_CONNECTIONS = 100
 # Many servers hang up on silence after 60 seconds, Node's after 5: those are seen to close.
@@ -26,6 +27,10 @@ IDLE_SECONDS = 20.0
 MOST_HEADS = 64
 # What is read ahead of whoever reads the stream of events.
 AHEAD = 256 * 1024
+# Bytes without a head's end or a part of a body: headers, trailers and interim answers that never end.
+MOST_BESIDES = 64 * 1024
+# 101 is for protocols that nobody asked for.
+NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
 class Wire:
@@ -43,6 +48,7 @@ class Wire:
         egress.check_url(url)
         self._egress = egress
         self._url = httpx2.URL(url)
+        self.host = self._url.host
         self._port = self._url.port or (443 if self._url.scheme == "https" else 80)
         self.most_bytes = max_bytes
         self._seconds = total_seconds
@@ -61,7 +67,7 @@ class Wire:
         timeout: httpx2.Timeout,
         extensions: Mapping[str, Any],
     ) -> _Turn:
-        """`url` must be the wire's own. Entering raises UpstreamError, or httpx2's ReadError for a cut-off answer."""
+        """`url` must be the wire's own. Entering raises UpstreamError, or httpx2's errors for a cut-off answer."""
         if url != str(self._url):
             raise ValueError("this wire leads elsewhere")
         seconds = float(extensions.get("total_seconds", self._seconds))
@@ -122,7 +128,7 @@ class Wire:
         return None
 
     async def _open(self, seconds: float) -> _Connection:
-        host = self._url.host
+        host = self.host
         tls = self._egress.tls if self._url.scheme == "https" else None
 
         async def attempt(address: str, share: float) -> _Connection:
@@ -149,8 +155,15 @@ class _Turn:
         self._connection = connection = await self._wire.take(self._connect_seconds)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._seconds, connection.expire, self._seconds)
+        kept = connection.answered
         try:
             return await connection.exchange(self._request, self._wire.most_bytes)
+        except httpx2.RemoteProtocolError as error:
+            self._end()
+            if not kept or connection.began:
+                raise
+            await self._wire.aclose()  # the others were kept no better
+            raise kept_and_closed(self._wire.host) from error
         except BaseException:
             self._end()
             raise
@@ -221,7 +234,7 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._idle_since = time.monotonic()
         self._parser: Any = None
-        self.began = False
+        self.began = self.answered = False
 
     @property
     def usable(self) -> bool:
@@ -273,7 +286,7 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self, most: int) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._most, self._size, self._ahead = most, 0, 0
+        self._most, self._size, self._ahead, self._besides = most, 0, 0, 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: deque[bytes] = deque()
         self._headers_complete = self._complete = self._is_stream = self.began = False
@@ -309,10 +322,13 @@ class _Connection(asyncio.Protocol):
             self.close()
             return
         self.began = True
+        self._besides += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except NOT_HTTP as error:
             self._fail(httpx2.RemoteProtocolError(f"not HTTP: {error}"))
+        if self._besides > MOST_BESIDES:  # of one header without end the parser would keep all
+            self._fail(endless_head(self._host))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed = True
@@ -330,17 +346,21 @@ class _Connection(asyncio.Protocol):
 
     # --- called by the parser
 
+    def on_message_begin(self) -> None:
+        if self._complete:  # a second answer; ends the parsing and the connection, the first one holds
+            raise ValueError("nobody asked")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
         if self._status >= 200:
-            self._headers_complete = True
+            self._headers_complete, self._besides = True, 0
             self._wake()
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
+        self._size, self._besides = self._size + len(body), 0
         if self._size > self._most:
             self._fail(too_large(self._host, self._most))
             return
@@ -354,7 +374,7 @@ class _Connection(asyncio.Protocol):
         if self._status < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
             self._headers.clear()
             return
-        self._complete = True
+        self._complete = self.answered = True
         self._keep_alive = self._parser.should_keep_alive()
         self._idle_since = time.monotonic()
         self._wake()

@@ -1,0 +1,56 @@
+"""What healthy servers' agents notice of broken ones: the same load without and with calls to those beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.measure import Run
+from tests.load.chaos import Scene, scene
+from tests.load.faults import KINDS
+
+RATES = (200, 0)  # calls a second of 32 agents; 0: as fast as they can
+PAUSE = 1.0  # between two calls of one tool of a broken server; each has two tools
+
+
+def chaos(rounds: int, seconds: float) -> None:
+    """Two workers, as it is shipped; they share the machine with the agents and all servers."""
+    with tempfile.TemporaryDirectory() as folder, scene(Path(folder)) as here:
+        here.healthy(seconds)  # warm
+        quiet = [_middle(here, rounds, seconds, rate) for rate in RATES]
+        here.throw_the_switch()
+        with _calls_to_the_broken(here):
+            loud = [_middle(here, rounds, seconds, rate) for rate in RATES]
+        print(
+            f"\n{f'32 agents, {len(KINDS)} broken servers':<34}{'calls/s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p95 ×':>7}"
+        )
+        for rate, before, now in zip(RATES, quiet, loud, strict=True):
+            for words, run in (("quiet", before), ("  with chaos", now)):
+                words += f", {rate} calls/s" if rate else ", as fast as they can"
+                print(
+                    f"{words:<34}{run.rate:>9,.0f}{run.p50:>9.2f}{run.p95:>9.2f}{run.p95 / before.p95:>7.2f}"
+                )
+        print(f"calls to broken servers meanwhile: {sum(map(len, here.answers.values())):,}", flush=True)
+
+
+def _middle(here: Scene, rounds: int, seconds: float, rate: float) -> Run:
+    """The round in the middle, by p95."""
+    return sorted((here.healthy(seconds, rate) for _ in range(rounds)), key=lambda run: run.p95)[rounds // 2]
+
+
+@contextlib.contextmanager
+def _calls_to_the_broken(here: Scene) -> Iterator[None]:
+    over = threading.Event()
+    suffering = threading.Thread(
+        target=lambda: asyncio.run(here.suffer(lambda _: not over.is_set(), pause=PAUSE))
+    )
+    suffering.start()
+    try:
+        yield
+    finally:
+        over.set()
+        suffering.join()

@@ -1,0 +1,68 @@
+"""Servers that close what they kept, and servers that never come to an end: a read is saved, a write is never risked
+twice, and a flood is cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gateway.test_agent_errors import failed
+from tests.gateway.test_odd_servers import hangs_up, last, odd, serving
+from tests.house import House, text_of
+from tests.load.faults import FAULTS, FINE
+from tests.services.farm import Farm
+from tests.upstream.zoo import Animal, Answer, Ask, result
+from webapp.upstream.client import MOST_ASKED
+
+__all__ = ["odd"]
+
+
+def closing_what_it_kept() -> Animal:
+    """Answers the first call of each connection, and hangs up at the next."""
+    known = []
+
+    async def animal(ask: Ask) -> Answer | None:
+        if ask.writer in known:
+            return await hangs_up(ask)
+        known.append(ask.writer)
+        return result(ask, FINE)
+
+    return animal
+
+
+def test_a_read_is_sent_once_more_where_a_kept_connection_was_closed(
+    house: House, odd: Farm, key: str
+) -> None:
+    odd.put(serving(closing_what_it_kept()))
+    before = last(house)["id"]
+    assert [text_of(house.call(key, "odd__get_thing")) for _ in range(3)] == ["in order"] * 3
+    assert last(house)["id"] == before + 3
+
+
+def test_a_write_is_never_sent_once_more(house: House, odd: Farm, key: str) -> None:
+    odd.put(serving(closing_what_it_kept()))
+    asked = len(odd.zoo.asked)
+    assert text_of(house.call(key, "odd__create_thing")) == "in order"
+    assert failed(house.call(key, "odd__create_thing"))["retry"] == "check_first"
+    assert last(house)["outcome"] == "unknown"
+    assert [ask.rpc for ask in odd.zoo.asked[asked:] if ask.body].count("tools/call") == 2
+
+
+@pytest.mark.parametrize(
+    "fault", ["huge-header", "headers-without-end", "hints-without-end", "trailers-without-end"]
+)
+def test_heads_and_tails_without_end_are_cut(house: House, odd: Farm, key: str, fault: str) -> None:
+    odd.put(serving(FAULTS[fault].animal))
+    assert failed(house.call(key, "odd__get_thing"))["kind"] == "too_large"
+
+
+def test_a_second_answer_on_one_connection_is_nobodys(house: House, odd: Farm, key: str) -> None:
+    odd.put(serving(FAULTS["two-answers"].animal))
+    assert [text_of(house.call(key, "odd__get_thing")) for _ in range(3)] == ["in order"] * 3
+
+
+def test_a_flood_of_questions_ends(house: House, odd: Farm, key: str) -> None:
+    odd.put(serving(FAULTS["question-flood"].animal))
+    asked = len(odd.zoo.asked)
+    assert failed(house.call(key, "odd__get_thing"))["kind"] == "too_large"
+    replies = [ask for ask in odd.zoo.asked[asked:] if ask.body and not ask.rpc]
+    assert 0 < len(replies) <= MOST_ASKED
