@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -74,6 +75,14 @@ class Log(Logger):  # type: ignore[misc]
 
     def _set_handler(self, log: Any, output: Any, fmt: logging.Formatter, stream: Any = None) -> None:
         super()._set_handler(log, output, JsonLines() if LOG_FORMAT == "json" else fmt, stream)
+
+
+def on_starting(arbiter: Arbiter) -> None:
+    """Loaded once, before there are workers: they share it, and a new one is there in no time. Garbage collection in a
+    worker leaves it alone, which would make a copy of every page that it looks at."""
+    importlib.import_module("webapp.asgi")
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from webapp.builtin import arguments as argument_rules
 from webapp.builtin.results import failed
 from webapp.errors import EgressDenied, Refused, UpstreamError
 from webapp.upstream.egress import Egress
@@ -40,7 +39,10 @@ class BuiltinTool:
 
     async def run(self, arguments: dict[str, Any], context: Context) -> dict[str, Any]:
         """An MCP tool result. What goes wrong is told in it (`isError`), never raised."""
-        if mistake := argument_rules.mistake(arguments, self.definition["inputSchema"]):
+        # Not before: its library takes long to load, most of all where the formats of jsonschema are installed.
+        from webapp.builtin.arguments import mistake as mistake_in
+
+        if mistake := mistake_in(arguments, self.definition["inputSchema"]):
             return failed(mistake)
         try:
             async with asyncio.timeout(context.seconds):
