@@ -15,7 +15,8 @@ from peewee import DatabaseError
 from webapp.errors import Refused
 from webapp.store.problems import StoreProblem, explained
 
-TRY_AGAIN_SECONDS = 3.0
+TRY_AGAIN_SECONDS, QUICK_TRIES = 3.0, 20
+LATER_SECONDS = 20.0  # some tries are work: each copies the database before an upgrade that fails
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
@@ -93,8 +94,10 @@ class Closed:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _wait(self) -> None:
+        tries = 0
         while not self._program:
-            await asyncio.sleep(TRY_AGAIN_SECONDS)
+            tries += 1
+            await asyncio.sleep(TRY_AGAIN_SECONDS if tries < QUICK_TRIES else LATER_SECONDS)
             try:
                 program = await asyncio.to_thread(self._make)
                 await program.begin()

@@ -97,6 +97,23 @@ def test_the_file_says_all_but_secrets(house: Path, meadow: Farm) -> None:
     assert moving.draw(inventory.read(text)).size == 0, "a house is as its file says"
 
 
+def test_what_follows_the_question_mark_of_an_address_stays_here(tmp_path: Path, house: Path) -> None:
+    integrations.add_server("https://a.example/mcp?api_key=canary-in-the-address", COMMAND, name="keyed")
+    integrations.add_server("https://b.example/mcp", COMMAND, name="plain")
+    text = inventory.text()
+    assert "canary" not in text and "https://a.example/mcp?…" in text
+    assert moving.draw(inventory.read(text)).size == 0
+    for other in ("https://a.example/other?…", "https://a.example/mcp", "https://c.example/mcp?…"):
+        with pytest.raises(InvalidInput, match="another address here") as refused:
+            moving.draw(inventory.read(text.replace("https://a.example/mcp?…", other)))
+        assert "canary" not in refused.value.what
+    database.close()
+    for _ in fresh(tmp_path / "two"):
+        plan = moving.move_in(inventory.read(text), COMMAND)
+        assert [one.what for one in plan.notes][0].startswith("What follows “?” in the address of keyed")
+        assert integrations.find("keyed").url == "https://a.example/mcp"
+
+
 def test_one_change_is_one_line_of_difference(house: Path, meadow: Farm) -> None:
     before = arranged(meadow).splitlines()
     set_to("mcp:desk:get_ticket", "approval")

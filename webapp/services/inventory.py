@@ -16,6 +16,7 @@ from webapp.services.holding import CEILINGS
 from webapp.services.policies import POLICIES
 from webapp.store.database import snapshot, writing
 from webapp.store.models import Connection, Integration, Tool
+from webapp.upstream.exchange import shown_url
 
 FORMAT = 1
 LARGEST = 300_000  # some 7,000 tools; a form takes no more
@@ -77,9 +78,9 @@ def text() -> str:
 
 
 def _server(row: Integration, sign_in: str) -> dict[str, Any]:
-    """What is as it always is stays out."""
+    """What is as it always is stays out, and so does what follows `?` in an address: it may be a secret."""
     facts = {
-        "name": row.name, "title": row.title, "url": row.url, "sign_in": sign_in, "new_tools": row.new_tools,
+        "name": row.name, "title": row.title, "url": shown_url(row.url), "sign_in": sign_in, "new_tools": row.new_tools,
         "call_seconds": patience.of(row), "allow": sorted(row.allowances, key=str), "tools": _tools(row),
     }  # fmt: skip
     return {name: value for name, value in facts.items() if value not in (None, "", [])}

@@ -18,9 +18,11 @@ from webapp.store.database import writing
 from webapp.store.models import Integration, Tool
 from webapp.upstream.addresses import Network
 from webapp.upstream.egress import Allowance, Egress
+from webapp.upstream.exchange import shown_url
 
 WIDEST = {4: 24, 6: 64}
 Act = Callable[[Actor], object]
+CUT = "?…"  # as `shown_url` writes it
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,7 @@ def move_in(inventory: Inventory, actor: Actor, *, seen: str = "") -> Plan:
 
 
 def _of_new(line: ServerLine) -> Iterator[Change]:
-    try:
-        url = addresses.typed(line.url).url
-    except InvalidInput as error:
-        raise InvalidInput(
-            f"Line {line.line}: {error.what}", field="file", next_step=error.next_step
-        ) from error
+    url = _address(line)
 
     def add(actor: Actor) -> None:
         row = integrations.add_server(url, actor, name=line.name, title=line.title or None)
@@ -109,18 +106,30 @@ def _of_new(line: ServerLine) -> Iterator[Change]:
 
     how = f" ({line.sign_in})" if line.sign_in else ""
     yield Change(f"{line.name}, {url}, is added and needs its sign-in{how}.", act=add)
+    if line.url.endswith(CUT):
+        yield Change(f"What follows “?” in the address of {line.name} is in no file: enter it in the set-up.")
     yield from _settings(line, Integration(name=line.name, allowances=[], settings={}))
     for name, tool in sorted(line.tools.items()):
         if tool.policy == "auto":
             yield Change(f"mcp:{line.name}:{name} will be Auto once it is there.", loosens=True, act=_nothing)
 
 
+def _address(line: ServerLine) -> str:
+    try:
+        return addresses.typed(line.url.removesuffix(CUT)).url
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"Line {line.line}: {error.what}", field="file", next_step=error.next_step
+        ) from error
+
+
 def _of_known(line: ServerLine, row: Integration) -> Iterator[Change]:
     if row.kind != "server":
         raise InvalidInput(f"Line {line.line}: {line.name} is the name of a built-in.", field="file")
-    if addresses.typed(line.url).url != row.url:
+    url, cut = _address(line), line.url.endswith(CUT)
+    if (shown_url(row.url) != url + CUT) if cut else (row.url != url):
         raise InvalidInput(
-            f"Line {line.line}: {line.name} has another address here, {row.url}.", field="file",
+            f"Line {line.line}: {line.name} has another address here, {shown_url(row.url)}.", field="file",
             next_step="Give it another name in the file, or disconnect the server here first.",
         )  # fmt: skip
     if line.title and line.title != row.title:
