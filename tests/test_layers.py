@@ -34,6 +34,13 @@ FLASK = {"flask", "flask_wtf", "htmx_flask", "werkzeug", "markupsafe"}
 NEVER = {"pickle", "marshal", "shelve", "subprocess", "pty", "code"}
 CALLS = {"eval", "exec", "__import__", "os.system", "os.popen", "os.execv", "os.fork"}
 
+# Whoever connects to another machine asks the guard for the address: these do, and no other place connects.
+OUT = {"AsyncClient", "AsyncConnectionPool", "open_connection", "create_connection", "create_datagram_endpoint",
+       "urlopen", "HTTPConnection", "HTTPSConnection"}  # fmt: skip
+ASK_AT_ONCE = {f"httpx2.{verb}" for verb in ("get", "post", "put", "request", "stream", "Client")}
+GUARDED = {"upstream/egress.py", "upstream/transport.py", "upstream/wire.py", "upstream/mail.py"}
+OTHER_CLIENTS = {"requests", "urllib3", "aiohttp", "httpx", "ftplib", "telnetlib", "xmlrpc"}
+
 MODULES = sorted(WEBAPP.rglob("*.py"))
 
 
@@ -72,8 +79,17 @@ def faults(source: str, path: Path) -> list[str]:
             found.append(f"{here} may not know {name}")
         if name.partition(".")[0] in NEVER:
             found.append(f"{name} has no place in Gatehouse")
-    calls = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if name.partition(".")[0] in OTHER_CLIENTS:
+            found.append(f"{name} goes round the guard")
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    if here != "practice" and str(path.relative_to(WEBAPP)) not in GUARDED:
+        found += [f"{call}() goes round the guard" for call in calls if _goes_out(call)]
     return found + [f"{call}() has no place in Gatehouse" for call in calls if call in CALLS]
+
+
+def _goes_out(call: str) -> bool:
+    first, _, last = call.rpartition(".")
+    return (last in OUT and first not in ("egress", "visit.egress")) or call in ASK_AT_ONCE
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(WEBAPP)))
@@ -96,6 +112,9 @@ def test_imports_only_follow_the_arrows(path: Path) -> None:
         ("import subprocess", "services/backups.py"),
         ("import os\nos.system('true')", "cli.py"),
         ("eval('1')", "builtin/tool.py"),
+        ("httpx2.get('https://x')", "services/sync.py"),
+        ("socket.create_connection(('x', 1))", "builtin/network/dns.py"),
+        ("import requests", "services/notices/channels.py"),
     ],
 )
 def test_a_breach_is_noticed(source: str, where: str) -> None:

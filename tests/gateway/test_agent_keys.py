@@ -117,3 +117,20 @@ def test_last_used_is_noted(house: House, ann: httpx2.Client) -> None:
     while "Last used never" in text_of(ann.get(path).text):
         assert now() < deadline, "the use is not noted"
     assert "Last used just now" in text_of(ann.get(path).text)
+
+
+def test_a_key_counts_by_all_of_it(house: House) -> None:
+    """Two keys may begin alike; and whoever knows where a key begins and ends knows no key."""
+    mine, other = house.agent("begins alike"), house.agent("ends alike")
+    house.run("set-policy", "mcp:desk:list_tickets", "auto")
+    assert "desk" in tools_of(house, mine)
+    prefix = mine[:11]
+    for forged in (
+        prefix,
+        f"{prefix}_",
+        prefix + other[11:],
+        mine[:-1],
+        mine[:-1] + chr(ord(mine[-1]) ^ 1),
+        mine * 2,
+    ):
+        assert tools_of(house, forged) == 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ import httpx2
 import pytest
 
 from tests.house import House
+from tests.services.farm import Farm, farm, tool
+from tests.upstream.zoo import legacy, modern
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 MODERN: dict[str, Any] = {
@@ -134,12 +137,41 @@ def test_params_that_are_no_object_harm_nothing(house: House, key: str) -> None:
     assert house.post(PING | {"params": [1, 2]}, key).json()["result"] == {}
 
 
-def test_nothing_of_the_caller_goes_upstream(house: House, key: str, practice: str) -> None:
+@pytest.fixture(scope="module")
+def seen(house: House) -> Iterator[Farm]:
+    """A server that remembers what it was asked, behind a token."""
+    with farm() as servers:
+        for era, animal in {"old": legacy, "new": modern}.items():
+            servers.put(animal((tool("get_thing"),)), f"/{era}")
+            url, name = servers.url(f"/{era}"), f"seen-{era}"
+            house.run(
+                "add-server", url, "--name", name, "--allow-private", "--bearer-stdin", stdin="our-token\n"
+            )
+        yield servers
+
+
+# What the protocol wants, what HTTP wants, and the connection's own.
+OURS = {
+    "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
+    "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id", "user-agent",
+}  # fmt: skip
+NOT_OURS = (
+    "X-Upstream-Authorization", "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "X-API-Key",
+    "X-Authorization", "Proxy-Authorization", "Origin", "Referer", "X-Request-Id", "Traceparent", "Baggage", "Via",
+    "Mcp-Session-Id", "Mcp-Param-Region", "X-Original-URL", "X-Http-Method-Override", "True-Client-IP", "Last-Event-ID",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("era", ["old", "new"])
+def test_nothing_of_the_caller_goes_upstream(house: House, key: str, seen: Farm, era: str) -> None:
     """Twenty odd headers in, none of them out: the server sees only ours."""
-    odd = {
-        "x_upstream_authorization": "Bearer stolen", "cookie": "sid=1", "x_forwarded_for": "9.9.9.9",
-        "mcp_session_id": "stolen", "x_api_key": "stolen",
-    }  # fmt: skip
-    params = {"name": "desk__list_tickets", "arguments": {}}
-    reply = house.post(PING | {"method": "tools/call", "params": params}, key, **odd)
-    assert "result" in reply.json()
+    seen.zoo.asked.clear()
+    params = {"name": f"seen-{era}__get_thing", "arguments": {}}
+    headers = dict.fromkeys(NOT_OURS, "stolen") | {"Authorization": f"Bearer {key}", "Origin": house.url}
+    message = PING | {"method": "tools/call", "params": params}
+    reply = httpx2.post(f"{house.url}/mcp", json=message, headers=headers, trust_env=False)
+    assert reply.status_code == 200
+    assert {"tools/call"} <= {ask.rpc for ask in seen.zoo.asked}
+    for ask in seen.zoo.asked:
+        assert set(ask.headers) <= OURS and ask.headers["authorization"] == "Bearer our-token"
+        assert "stolen" not in str(ask.headers) and key not in f"{ask.headers}{ask.body!r}"

@@ -257,6 +257,20 @@ def test_a_session_ends_with_what_it_stood_on(app: Flask, admin: Visitor, change
     assert admin.get("/account")
 
 
+def test_a_session_of_before_does_not_come_back_with_its_person(app: Flask, admin: Visitor) -> None:
+    token = cookie(sign_in(app.test_client(), "technician"))[1]
+    person = User.get(User.role == "technician")
+    for state in ("disabled", "active"):
+        assert admin.post(f"/settings/people/{person.id}/state", state=state).status_code == 303
+    assert not User.get_by_id(person.id).disabled_at and not comes_in(app, token)
+
+
+def test_a_session_that_was_left_opens_nothing_for_a_disabled_person(app: Flask) -> None:
+    token = cookie(sign_in(app.test_client(), "technician"))[1]
+    User.update(disabled_at=now()).where(User.role == "technician").execute()
+    assert not comes_in(app, token)
+
+
 @pytest.mark.parametrize(
     ("column", "alive", "dead"),
     [

@@ -19,7 +19,7 @@ from config import Config
 from tests.house import PASSWORD, token_in
 from tests.routes.visitors import HERE, Visitor
 from webapp import create_app
-from webapp.services import accounts, throttle
+from webapp.services import accounts, passwords, throttle
 from webapp.services.audit import COMMAND
 from webapp.services.throttle import Limit
 from webapp.store.fields import now
@@ -64,6 +64,24 @@ def test_the_answer_is_the_same_whoever_it_was(app: Flask) -> None:
         assert not [line for line in reply.headers.getlist("Set-Cookie") if "sid=" in line]
     assert len(answers) == 1
     assert "The e-mail address or the password is wrong." in answers.pop()[1]
+
+
+@pytest.mark.parametrize("email", ["nobody@example.com", KNOWN])
+def test_the_work_is_the_same_whoever_it_was(app: Flask, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
+    """Else the time that an answer takes would say who has an account."""
+    checked, real = [], passwords.matches
+
+    def matches(stored: str, password: str) -> bool:
+        checked.append(parameters(stored))
+        return real(stored, password)
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    assert attempt(app.test_client(), email=email, password="wrong").status_code == 401
+    assert checked == [parameters(User.get().password_hash)], "once, and as costly as it is for anybody"
+
+
+def parameters(stored: str) -> list[str]:
+    return stored.split("$")[:4]
 
 
 def test_a_password_is_never_sent_back_or_written_down(app: Flask, caplog: pytest.LogCaptureFixture) -> None:

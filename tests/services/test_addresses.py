@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 
 from webapp.errors import InvalidInput
@@ -60,3 +62,12 @@ def test_what_can_be_no_address_is_refused_with_a_sentence(text: str, said: str)
     assert refusal.value.field == "url"
     assert refusal.value.next_step
     assert "secret" not in str(refusal.value)
+
+
+def test_nothing_in_an_address_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever names an address could read the settings of this machine in their own log."""
+    monkeypatch.setenv("CANARY", "canary-of-the-environment")
+    for text in ("$CANARY", "${CANARY}", "{{config.CANARY}}", "~", "$(id)", "`id`"):
+        url = typed(f"https://desk.example.com/{text}?key={text}").url
+        assert "canary-of-the-environment" not in url
+        assert unquote(url) == f"https://desk.example.com/{text}?key={text}"

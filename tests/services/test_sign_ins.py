@@ -444,6 +444,13 @@ def test_two_at_once_exchange_once(way: Way, service: Service, tmp_path: Path) -
     assert service.ledger.families[-1].alive
 
 
+def test_of_two_that_read_it_at_once_one_takes_it(way: Way) -> None:
+    """As two workers do, before either has written anything."""
+    way.walked()
+    first, second = SignIn.get(), SignIn.get()
+    assert [sign_ins._why_not(row, way.session) for row in (first, second)] == ["", "used"]
+
+
 @pytest.mark.parametrize("state", ["", "guess", POISON, "x" * 100_000])
 def test_a_state_nobody_gave_out(way: Way, service: Service, state: str) -> None:
     answer = way.walked()

@@ -249,3 +249,21 @@ def test_a_key_file_that_is_no_key_is_refused(data: Path, content: bytes, word: 
     (data / "secret.key").write_bytes(content)
     with pytest.raises(KeyProblem, match=f"is {word}"):
         open_store(data)
+
+
+@on_sqlite_only
+def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
+    """Also in a folder that was there before, with another mode."""
+    made, given = tmp_path / "made", tmp_path / "given"
+    given.mkdir(mode=0o755)
+    for folder in (made, given):
+        open_store(folder)
+        with database.connection_context(), writing():
+            audit.record("user.renamed", COMMAND)
+            assert (folder / "gatehouse.db-wal").exists()
+            kept = [path for path in folder.iterdir() if path.stat().st_size]
+            assert len(kept) >= 3
+            assert {path.name: path.stat().st_mode & 0o077 for path in kept} == dict.fromkeys(
+                (path.name for path in kept), 0
+            )
+    assert made.stat().st_mode & 0o777 == 0o700
