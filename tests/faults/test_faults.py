@@ -299,6 +299,7 @@ def test_another_program_that_holds_the_database(tmp_path: Path) -> None:
         wait_ready(running)
 
 
+@on_sqlite_only
 def test_a_box_with_nothing_but_a_backup_and_its_key(tmp_path: Path, practice: str) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "new" / "data").mkdir(parents=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import on_sqlite_only
 from webapp.errors import InvalidInput, Refused, Stale
 from webapp.services import audit, backups, intents
 from webapp.services.audit import COMMAND
@@ -15,6 +16,8 @@ from webapp.store.database import open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import Approval, Entry, database
 from webapp.store.secrets import read_keys
+
+pytestmark = on_sqlite_only
 
 
 @pytest.fixture
