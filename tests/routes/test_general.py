@@ -12,7 +12,7 @@ from flask import Flask
 
 from tests.routes.logbook import call, write
 from tests.routes.visitors import Visitor, text_of
-from webapp.services import audit, daily_backups, retention, segments
+from webapp.services import audit, retention, segments
 from webapp.services.retention import Retention
 from webapp.store.fields import now
 from webapp.store.models import Entry, Segment
@@ -98,15 +98,3 @@ def test_a_changed_row_stops_the_removal_and_everybody_sees_it(admin: Visitor, v
     retention._note_problem("The log does not fit from row 2 on: nothing is removed from it.")
     for path in ("/settings/general", "/"):
         assert "does not fit from row 2" in viewer.get(path), path
-
-
-def test_where_no_copies_can_be_made_the_page_names_what_makes_them(
-    admin: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on PostgreSQL."""
-    monkeypatch.setattr("webapp.store.copies.possible", lambda db: False)
-    assert not daily_backups.take() and daily_backups.problem() == ""
-    page = text_of(admin.get("/settings/general"))
-    assert "pg_dump" in page and "a copy of the key file" in page and "Back up now" not in page
-    reply = admin.post("/settings/general/backup")
-    assert reply.status_code == 400 and "pg_dump" in reply.text

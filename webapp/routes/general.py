@@ -87,7 +87,7 @@ def _page(
         "general/show.html", status=error.status if error else 200, config=settings(), key_id=vault.key_id,
         key_made=made, verification=verification, asked=asked, going=going, error=error,
         retention=retention.current(), problem=retention.problem(), segments=retention.newest_segments(),
-        fewest_days=retention.FEWEST_DAYS, copies=daily_backups.kept(), copies_made=daily_backups.possible(),
+        fewest_days=retention.FEWEST_DAYS, copies=daily_backups.kept(),
         copies_in=daily_backups.folder(),
         copies_problem=daily_backups.problem(), key_file=key,
     )  # fmt: skip

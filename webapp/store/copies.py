@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from peewee import Database, DatabaseError
+from peewee import DatabaseError
 from playhouse.cysqlite_ext import CySqliteDatabase
 
 from webapp.errors import InvalidInput, Refused
@@ -45,22 +45,18 @@ def found_in(folder: Path) -> list[Copy]:
     return sorted(found, key=lambda one: one.at, reverse=True)
 
 
-def possible(db: Database) -> bool:
-    """PostgreSQL has its own tools for it."""
-    return isinstance(db, CySqliteDatabase)
-
-
-def make(db: Database, path: Path, check: Callable[[CySqliteDatabase], None] | None = None) -> None:
-    """Gets its name only when it is whole, on the disk, and `check` has nothing against it. Never overwrites."""
-    if not possible(db):
-        raise Refused("Gatehouse makes no copies of PostgreSQL.", next_step="Make its backups with pg_dump.")
+def make(
+    write: Callable[[Path], None], path: Path, check: Callable[[CySqliteDatabase], None] | None = None
+) -> None:
+    """What `write` makes gets its name only when it is whole, on the disk, and `check` has nothing against it. Never
+    overwrites."""
     if path.exists():
         raise InvalidInput(f"{path} exists already.", next_step="Choose another name.")
     draft = path.with_name(path.name + ".part")
     try:
         _remove(draft)
         draft.touch(mode=0o600)
-        db.execute_sql("VACUUM INTO ?", (str(draft),))
+        write(draft)
         inspect(draft, check)
         _on_disk(draft)
         os.replace(draft, path)

@@ -93,7 +93,7 @@ def migrate(db: Database, backups: Path | None = None) -> None:
 
 
 def _copy_before(migration: str, db: Database, backups: Path) -> None:
-    if not copies.possible(db):
+    if not isinstance(db, Sqlite):
         log.warning("upgrading the schema from %s on; a dump of the database is yours to make", migration)
         return
     path = backups / copies.name_of(datetime.now(UTC), migration)
@@ -101,7 +101,7 @@ def _copy_before(migration: str, db: Database, backups: Path) -> None:
         backups.mkdir(mode=0o700, parents=True, exist_ok=True)
         earlier = [one.path for one in copies.found_in(backups) if one.occasion == migration]
         path.unlink(missing_ok=True)
-        copies.make(db, path)
+        copies.make(db.vacuum_into, path)
         for one in earlier:  # of the same schema: the upgrade failed then
             if one != path:
                 one.unlink(missing_ok=True)
