@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
-.PHONY: run test lint conformance lighthouse corpus bench screenshots lock sbom
+.PHONY: run test lint conformance lighthouse corpus bench soak kills screenshots lock sbom
 
 # Job control gives both servers a process group each, so that nothing of them is left when one ends.
 run: SHELL := bash
@@ -47,6 +47,14 @@ corpus: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m tests.bench
+
+# Ten minutes of everything at once; fails when a worker has grown. `make soak MINUTES=60`.
+soak: .venv/dev
+	$(BIN)/python -m tests.load.soak $(MINUTES)
+
+# `kill -9` a hundred times under load; fails when anything was lost or ran twice. `make kills TIMES=20`.
+kills: .venv/dev
+	$(BIN)/python -m tests.load.kills $(TIMES)
 
 screenshots: .venv/dev .venv/chromium
 	$(BIN)/python -m tests.browser.screenshots

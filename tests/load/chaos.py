@@ -34,6 +34,7 @@ class Scene:
     broken: str
     agents: str  # the key of those that call healthy servers
     unlucky: str  # and of the one that calls the others
+    commands: House  # runs commands in this process, which is quick
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by <server>__<tool>
 
     def throw_the_switch(self) -> None:
@@ -82,15 +83,22 @@ def scene(folder: Path, **settings: Any) -> Iterator[Scene]:
         broken = f"http://127.0.0.1:{port}"
         with urlopen(f"{broken}/addresses") as reply:
             addresses = json.load(reply)
-        addresses["ten"] = f"http://127.0.0.1:{healthy}/t/10/mcp"
-        keys = furnish(folder, addresses)
+        addresses |= {
+            "ten": f"http://127.0.0.1:{healthy}/t/10/mcp",
+            "desk": f"http://127.0.0.1:{healthy}/v/10/mcp",
+        }
+        commands = furnish(folder, addresses)
+        keys = [commands.agent(name) for name in ("agents", "unlucky")]
         with gatehouse(
             folder, CALL_SECONDS=CALL_SECONDS, CA_FILE=folder / "authority.pem", **settings
         ) as served:
-            yield Scene(served, broken, *keys)
+            try:
+                yield Scene(served, broken, *keys, commands)
+            finally:
+                database.close()
 
 
-def furnish(folder: Path, addresses: dict[str, str]) -> list[str]:
+def furnish(folder: Path, addresses: dict[str, str]) -> House:
     """Adds the servers while all are in order, in this process: a command each would take a minute."""
     data = folder / "data"
     app = create_app(Config(data=data, ca_file=str(folder / "authority.pem")))
@@ -103,6 +111,4 @@ def furnish(folder: Path, addresses: dict[str, str]) -> list[str]:
             house.do(lambda name=name: patience.change(integrations.find(name), str(CALL_SECONDS), COMMAND))  # type: ignore[misc]
     gone = Integration.update(url="https://gone.invalid/mcp").where(Integration.name == "name-gone")
     house.do(gone.execute)
-    keys = [house.agent(name) for name in ("agents", "unlucky")]
-    database.close()
-    return keys
+    return house

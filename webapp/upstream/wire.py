@@ -83,7 +83,9 @@ class Wire:
 
     def put_back(self, connection: _Connection) -> None:
         self._places.release()
-        if not connection.reusable:
+        reusable = connection.reusable
+        connection.let_go()
+        if not reusable:
             connection.close()
             return
         self._idle.append(connection)
@@ -278,6 +280,11 @@ class _Connection(asyncio.Protocol):
             if self._transport and not self._transport.is_reading() and not self._closed:
                 self._transport.resume_reading()
             await self._more()
+
+    def let_go(self) -> None:
+        """Of the answer: it may be large. A failure knows, by its traceback, all that was read before it."""
+        self._chunks.clear()
+        self._failure = None
 
     def close(self) -> None:
         if self._transport is not None and not self._closed:
