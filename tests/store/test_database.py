@@ -73,6 +73,7 @@ def test_the_log_takes_no_later_change(data: Path, statement: str) -> None:
     ("UPDATE entry SET actor = 'somebody else' WHERE id = 3", 3),
     ("UPDATE entry SET details = '{}' WHERE id = 2", 2),
     ("DELETE FROM entry WHERE id = 2", 3),
+    ("UPDATE entry SET id = 9 WHERE id = 5", 9),
     ("UPDATE entry SET id = CASE id WHEN 2 THEN -3 WHEN 3 THEN -2 ELSE id END; UPDATE entry SET id = abs(id)", 2),
 ])  # fmt: skip
 def test_tampering_is_named_by_its_first_row(data: Path, tampering: str, first_bad: int) -> None:

@@ -21,6 +21,7 @@ from tests.authority.wire import challenge_of, unsigned
 from webapp.errors import BadReply, EgressDenied, SignInRefused, Unreachable, UpstreamError
 from webapp.upstream import oauth
 from webapp.upstream.discovery import Discovery, SignInService
+from webapp.upstream.egress import Allowance, Egress
 from webapp.upstream.oauth import ClientIdentity, SignInDesk, Tokens
 
 T = TypeVar("T")
@@ -333,6 +334,21 @@ def test_documents_that_lead_inside_are_not_read(document: str, lure: str) -> No
             assert document == "redirect" and found.issuer == service.issuer
         assert service.decoy_hits == []
         assert service.asked("/token") == service.asked("/register") == []
+
+
+def test_a_document_sends_nobody_to_another_origin() -> None:
+    """Even where the guard would let us go there."""
+
+    async def found(service: Service) -> SignInService | None:
+        decoy = urlsplit(service.decoy)
+        aside = Allowance(str(decoy.hostname), decoy.port or 0, "127.0.0.1/32", cleartext=True)
+        egress = Egress([service.allowance(), aside])
+        async with egress.http() as http:
+            return await Discovery(egress, http).sign_in_service(service.mcp_url, "")
+
+    with authority(lures={"redirect": "decoy"}) as service:
+        run(found(service))
+        assert service.decoy_hits == []
 
 
 def test_an_address_of_keys_is_never_fetched() -> None:
