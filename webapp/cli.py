@@ -31,6 +31,7 @@ from webapp.services import (
     pauses,
     policies,
     relocation,
+    second_step,
     sync,
 )
 from webapp.services.audit import COMMAND
@@ -133,6 +134,15 @@ def create_user(email: str, role: str, name: str) -> None:
     """Add a person; the password comes from standard input."""
     user = accounts.create_user(email, name, sys.stdin.readline().rstrip("\n"), role, COMMAND)
     click.echo(f"{user.email} can sign in as {user.role}.")
+
+
+@command("reset-second-step")
+@click.argument("email")
+def reset_second_step(email: str) -> None:
+    """Take away the second step of somebody who lost their phone and their recovery codes."""
+    user = accounts.find_user(email)
+    second_step.reset(user, COMMAND)
+    click.echo(f"{user.email} can sign in with the password alone.")
 
 
 @command("create-agent")

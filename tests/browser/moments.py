@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +14,10 @@ from config import Config
 from tests.house import PASSWORD, House, served, token_in
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
+from webapp.services.authenticator import totp
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Approval, remember
+from webapp.store.models import Approval, Authenticator, remember
 
 CLAUDE = "Claude for the helpdesk"
 FILE = """gatehouse: 1
@@ -63,6 +65,35 @@ def back_up(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
+def offer_second_step(page: Page) -> None:
+    page.get_by_role("button", name="Set up a second step").click()
+    page.get_by_text("Show that it works").wait_for()
+
+
+def refuse_first_code(page: Page) -> None:
+    offer_second_step(page)
+    page.get_by_label("Code that the app shows now").fill("wrong")
+    page.get_by_role("button", name="Turn it on").click()
+    page.get_by_role("alert").wait_for()
+
+
+def confirm_second_step(page: Page) -> None:
+    offer_second_step(page)
+    secret = page.locator("#second-step-secret").inner_text().replace(" ", "")
+    page.get_by_label("Code that the app shows now").fill(totp(secret).generate(time.time()).decode())
+    page.get_by_role("button", name="Turn it on").click()
+    page.get_by_text("Keep them now").wait_for()
+
+
+def ask_for_code(page: Page) -> None:
+    """The one who is signed in has a second step by now."""
+    page.get_by_role("navigation").get_by_role("button", name="Sign out").click()
+    page.get_by_label("E-mail").fill("ann@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Code of your app").wait_for()
+
+
 def upload(text: str) -> Act:
     def act(page: Page) -> None:
         file: FilePayload = {
@@ -99,6 +130,8 @@ BUSY: dict[str, tuple[str, Act]] = {
     "inventory-refused": ("/settings/general/inventory", upload(WRONG_FILE)),
     "pause": ("/pause", nothing),
     "pause-refused": ("/pause", refuse_pause),
+    "second-step-offer": ("/account/second-step", offer_second_step),
+    "second-step-refused": ("/account/second-step", refuse_first_code),
 }
 STOPPED: dict[str, tuple[str, Act]] = {
     "stopped-home": ("/", nothing),
@@ -106,6 +139,15 @@ STOPPED: dict[str, tuple[str, Act]] = {
     "stopped-approvals": ("/approvals", nothing),
     "stopped-server": ("/settings/integrations/desk", nothing),
     "stopped-agent": ("/settings/agents/1", nothing),
+}
+
+
+# In this order; whoever signs in after that is asked for a code.
+SECOND_STEP: dict[str, tuple[str, Act]] = {
+    "second-step-codes": ("/account/second-step", confirm_second_step),
+    "second-step-on": ("/account/second-step", nothing),
+    "person-second-step": ("/settings/people/1", nothing),
+    "login-second-step": ("/account", ask_for_code),
 }
 
 
@@ -128,6 +170,10 @@ def stop(house: House) -> None:
     house.run("pause", "desk", "--reason", "The vendor moves its servers until five o’clock.")
     house.run("pause", "--agent", CLAUDE, "--reason", "It asked for the same thing forty times.")
     house.run("pause", "--writes", "--reason", "An account was taken over. We look into it.")
+
+
+def without_second_step(house: House) -> None:
+    house.do(lambda: Authenticator.delete().execute())
 
 
 def _trouble() -> None:

@@ -60,6 +60,7 @@ PAGES = {
     "general": "/settings/general",
     "inventory": "/settings/general/inventory",
     "account": "/account",
+    "second-step": "/account/second-step",
     "not-found": "/nothing-here",
 }
 # What an admin sees on the first day, before anything is connected.

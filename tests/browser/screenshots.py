@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -39,6 +39,12 @@ def main(wanted: list[str]) -> None:
             photograph(browser, house.url, chosen(moments.BUSY, wanted, **values))
             moments.stop(house)
             photograph(browser, house.url, chosen(moments.STOPPED, wanted))
+            photograph(
+                browser,
+                house.url,
+                chosen(moments.SECOND_STEP, wanted),
+                before=lambda: moments.without_second_step(house),
+            )
         if pages := quiet(checkups.PAGES, wanted):
             with checkups.checkups(Path(data) / "checkups") as house:
                 photograph(browser, house.url, pages)
@@ -59,9 +65,17 @@ def chosen(pages: dict[str, tuple[str, Act]], wanted: list[str], **values: str) 
 
 
 def photograph(
-    browser: Browser, url: str, pages: Iterable[tuple[str, str, Act]], *, signed_in: bool = True
+    browser: Browser,
+    url: str,
+    pages: Iterable[tuple[str, str, Act]],
+    *,
+    signed_in: bool = True,
+    before: Callable[[], None] | None = None,
 ) -> None:
+    """`before`: done ahead of each look."""
     for look in LOOKS:
+        if before:
+            before()
         with visiting(browser, url, look) as visitor:
             visitor.expected = {404, 422}
             if signed_in:

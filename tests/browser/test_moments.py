@@ -20,7 +20,11 @@ def test_pages_in_the_middle_of_work_are_accessible_and_fit(
         visitor = visit(house.url, look)
         visitor.expected = {422}
         visitor.sign_in()
-        for pages, before in ((moments.BUSY, None), (moments.STOPPED, moments.stop)):
+        for pages, before in (
+            (moments.BUSY, None),
+            (moments.STOPPED, moments.stop),
+            (moments.SECOND_STEP, None),
+        ):
             if before:
                 before(house)
             for name, (path, act) in pages.items():

@@ -9,7 +9,7 @@ from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit, settings
 from webapp.routes.looks import browser_zone, keep_theme
 from webapp.routes.replies import leave_for, local, page
-from webapp.services import accounts, looks, times
+from webapp.services import accounts, authenticator, looks, times
 
 bp = Blueprint("account", __name__, url_prefix="/account")
 
@@ -76,4 +76,5 @@ def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseRe
     return page(
         "account/show.html", status=status, error=error, sessions=sessions, this=current_session(),
         zones=times.zones(), browser_zone=browser_zone(),
+        second_step_on=authenticator.is_on(current_user()), codes_left=authenticator.codes_left(current_user()),
     )  # fmt: skip

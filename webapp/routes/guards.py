@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from webapp.errors import Forbidden, Refused
 from webapp.routes.replies import came_from, is_htmx, leave_for
-from webapp.services import accounts
+from webapp.services import accounts, half_sessions, second_step
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.models import Session, User, database
@@ -22,6 +22,8 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 ANYONE = "anyone"
 # These answer also when the database does not.
 WITHOUT_DATABASE = {"static", "health.alive", "health.ready", "health.numbers", "health.csp_report"}
+# What somebody may use whose role needs a second step that is not set up yet: its own pages, and the way out.
+BEFORE_SECOND_STEP = {"second_step", "login"}
 LONGEST_WAY_BACK = 1500  # proxies refuse answers with headers of a few thousand bytes
 
 
@@ -151,7 +153,15 @@ def check_role() -> ResponseReturnValue | None:
     if g.session_row is None:
         return _to_sign_in()
     accounts.needs(current_actor(), role)
+    if request.blueprint not in BEFORE_SECOND_STEP and second_step.is_due(current_user()):
+        return _to_second_step()
     return None
+
+
+def _to_second_step() -> ResponseReturnValue:
+    """Not for what pages ask by themselves: that would load the page anew while somebody types there."""
+    view = current_app.view_functions[request.endpoint or ""]
+    return ("", 204) if getattr(view, "polled", False) else leave_for(url_for("second_step.show"))
 
 
 def _to_sign_in() -> ResponseReturnValue:
@@ -193,6 +203,27 @@ def set_cookie(response: Response, token: str) -> None:
 
 def drop_cookie(response: Response) -> None:
     response.delete_cookie(cookie_name(), httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+
+
+def half_cookie() -> str:
+    return request.cookies.get(_half_cookie_name(), "")
+
+
+def set_half_cookie(response: Response, token: str) -> None:
+    response.set_cookie(
+        _half_cookie_name(), token, max_age=int(half_sessions.LIVES.total_seconds()), httponly=True,
+        secure=request.is_secure, samesite="Lax", path="/",
+    )  # fmt: skip
+
+
+def drop_half_cookie(response: Response) -> None:
+    response.delete_cookie(
+        _half_cookie_name(), httponly=True, secure=request.is_secure, samesite="Lax", path="/"
+    )
+
+
+def _half_cookie_name() -> str:
+    return "__Host-half" if request.is_secure else "half"
 
 
 def _session_of_cookie() -> Session | None:

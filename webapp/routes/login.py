@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, make_response, redirect, request, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.routes.guards import (
@@ -10,11 +10,14 @@ from webapp.routes.guards import (
     current_actor,
     current_session,
     drop_cookie,
+    drop_half_cookie,
+    half_cookie,
     login_limit,
     set_cookie,
+    set_half_cookie,
 )
 from webapp.routes.replies import leave_for, local, page
-from webapp.services import accounts
+from webapp.services import accounts, half_sessions
 
 bp = Blueprint("login", __name__)
 
@@ -35,7 +38,7 @@ def create() -> ResponseReturnValue:
     form = request.form
     target = local(form.get("next", ""))
     try:
-        token = accounts.sign_in(
+        signed_in = accounts.sign_in(
             form.get("email", ""), form.get("password", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
         )  # fmt: skip
@@ -43,6 +46,45 @@ def create() -> ResponseReturnValue:
         return page(
             "login/show.html", status=error.status, error=error, next=target, email=form.get("email", "")
         )
+    if signed_in.half:
+        response = make_response(redirect(url_for(".ask_code", next=target or None), 303))
+        set_half_cookie(response, signed_in.token)
+        return response
+    return _inside(target, signed_in.token)
+
+
+@bp.get("/login/second-step")
+@allow("anyone")
+def ask_code() -> ResponseReturnValue:
+    """For whoever has shown their password a moment ago."""
+    try:
+        half_sessions.user_of(half_cookie())
+    except half_sessions.HalfOver:
+        return redirect(url_for(".show", next=local(request.args.get("next", "")) or None), 303)
+    return page("login/second_step.html", next=local(request.args.get("next", "")))
+
+
+@bp.post("/login/second-step")
+@allow("anyone")
+def check_code() -> ResponseReturnValue:
+    form = request.form
+    target = local(form.get("next", ""))
+    try:
+        token = accounts.finish_sign_in(
+            half_cookie(), form.get("code", ""), request.remote_addr or "",
+            request.headers.get("User-Agent", ""), login_limit(),
+        )  # fmt: skip
+    except accounts.WrongCredentials as error:
+        return page("login/second_step.html", status=error.status, error=error, next=target)
+    except half_sessions.HalfOver as error:
+        flash(f"{error.what} {error.next_step}")
+        return redirect(url_for(".show", next=target or None), 303)
+    response = _inside(target, token)
+    drop_half_cookie(response)
+    return response
+
+
+def _inside(target: str, token: str) -> Response:
     response = make_response(redirect(target or url_for("home.index"), 303))
     set_cookie(response, token)
     return response

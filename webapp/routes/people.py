@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput
 from webapp.routes.guards import allow, current_actor
 from webapp.routes.replies import leave_for, page
-from webapp.services import accounts
+from webapp.services import accounts, authenticator, second_step
 from webapp.store.models import User
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
@@ -41,7 +41,7 @@ def create() -> ResponseReturnValue:
 @bp.get("/<int:user_id>")
 @allow("admin")
 def show(user_id: int) -> ResponseReturnValue:
-    return page("people/show.html", person=accounts.get_user(user_id), roles=accounts.ROLES)
+    return _show(accounts.get_user(user_id))
 
 
 @bp.post("/<int:user_id>/role")
@@ -71,7 +71,7 @@ def reset_password(user_id: int) -> ResponseReturnValue:
     try:
         accounts.reset_password(person, request.form.get("password", ""), current_actor())
     except InvalidInput as error:
-        return page("people/show.html", status=error.status, error=error, person=person, roles=accounts.ROLES)
+        return _show(person, error)
     flash("The password is set. They are signed out everywhere.")
     return leave_for(url_for(".show", user_id=user_id))
 
@@ -84,6 +84,29 @@ def end_sessions(user_id: int) -> ResponseReturnValue:
     return leave_for(url_for(".show", user_id=user_id))
 
 
+@bp.post("/second-step")
+@allow("admin")
+def require_second_step() -> ResponseReturnValue:
+    second_step.require(request.form.getlist("role"), current_actor())
+    flash("Saved. Who needs a second step and has none sets it up before anything else.")
+    return leave_for(url_for(".index"))
+
+
+@bp.post("/<int:user_id>/second-step/reset")
+@allow("admin")
+def reset_second_step(user_id: int) -> ResponseReturnValue:
+    second_step.reset(accounts.get_user(user_id), current_actor())
+    flash("Their second step is gone and they are signed out. They sign in with the password alone.")
+    return leave_for(url_for(".show", user_id=user_id))
+
+
+def _show(person: User, error: InvalidInput | None = None) -> ResponseReturnValue:
+    return page(
+        "people/show.html", status=error.status if error else 200, error=error, person=person,
+        roles=accounts.ROLES, second_step_on=authenticator.is_on(person),
+    )  # fmt: skip
+
+
 def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
     people = User.select().order_by(User.disabled_at.is_null(False), User.email)
     return page(
@@ -92,5 +115,7 @@ def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseRe
         error=error,
         people=people,
         roles=accounts.ROLES,
+        owners=second_step.owners(),
+        required=second_step.required_roles(),
         typed=request.form,
     )

@@ -8,13 +8,14 @@ import logging
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from peewee import DatabaseError
 
 from webapp.errors import Forbidden, InvalidInput, NotFound, Refused, Stale
-from webapp.services import audit, passwords, throttle
+from webapp.services import audit, authenticator, half_sessions, passwords, throttle
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
@@ -135,6 +136,13 @@ def get_user(user_id: int) -> User:
     return user
 
 
+def find_user(email: str) -> User:
+    user: User | None = User.get_or_none(User.email == email.strip().lower())
+    if user is None:
+        raise NotFound(f"Nobody has the address {email}.")
+    return user
+
+
 def set_role(user: User, role: str, actor: Actor) -> None:
     needs(actor, "admin")
     if role not in ROLES:
@@ -142,7 +150,7 @@ def set_role(user: User, role: str, actor: Actor) -> None:
     with writing():
         _keep_an_admin(user, still_admin=role == "admin")
         User.update(role=role).where(User.id == user.id).execute()
-        _end_sessions(user)
+        sign_out_everywhere(user)
         audit.record("user.role", actor, details={"email": user.email, "from": user.role, "to": role},
                      agents_notice=False)  # fmt: skip
 
@@ -152,7 +160,7 @@ def set_disabled(user: User, disabled: bool, actor: Actor) -> None:
     with writing():
         _keep_an_admin(user, still_admin=not disabled)
         User.update(disabled_at=now() if disabled else None).where(User.id == user.id).execute()
-        _end_sessions(user)
+        sign_out_everywhere(user)
         action = "user.disabled" if disabled else "user.enabled"
         audit.record(action, actor, details={"email": user.email}, agents_notice=False)
 
@@ -187,7 +195,7 @@ def _set_password(user: User, new: str, actor: Actor) -> None:
     hashed = passwords.hashed(new)
     with writing():
         User.update(password_hash=hashed).where(User.id == user.id).execute()
-        _end_sessions(user)
+        sign_out_everywhere(user)
         audit.record("user.password", actor, details={"email": user.email}, agents_notice=False)
 
 
@@ -214,8 +222,16 @@ def _checked(email: str, name: str, password: str, role: str) -> dict[str, str]:
 # --- signing in
 
 
-def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> str:
-    """A new session's token for the cookie. Raises WrongCredentials or TooMany."""
+@dataclass(frozen=True)
+class SignedIn:
+    """A token for the cookie: of a session, or `half`, of one that waits for the second step."""
+
+    token: str
+    half: bool = False
+
+
+def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> SignedIn:
+    """Raises WrongCredentials or TooMany."""
     email = email.strip().lower()[:255]
     account, network = f"login {email}", f"login from {throttle.network(ip)}"
     throttle.count(account, limit)
@@ -230,7 +246,26 @@ def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> s
     with writing():
         throttle.clear(account)
         throttle.give_back(network)
-        return start_session(user, ip, browser)
+        if authenticator.is_on(user):
+            return SignedIn(half_sessions.begin(user), half=True)
+        return SignedIn(start_session(user, ip, browser))
+
+
+def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) -> str:
+    """A new session's token, for a half one and a code. Raises WrongCredentials, TooMany, or HalfOver."""
+    user = half_sessions.user_of(half)
+    bucket, actor = authenticator.bucket(user), Actor("user", user.email, user.id, user.role, ip)
+    throttle.count(bucket, limit)
+    with writing():
+        if authenticator.spend(user, code, actor):
+            throttle.clear(bucket)
+            half_sessions.end_all(user)
+            return start_session(user, ip, browser)
+        audit.record("session.code_refused", actor, outcome="refused", agents_notice=False)
+    raise WrongCredentials(
+        "This code does not fit.", why="Each code works once, and for a minute.",
+        next_step="Type the code that the app shows now, or a recovery code that is not used yet.",
+    )  # fmt: skip
 
 
 def start_session(user: User, ip: str, browser: str) -> str:
@@ -288,7 +323,7 @@ def end_session(session: Session, actor: Actor) -> None:
 
 def end_all_sessions(user: User, actor: Actor) -> None:
     with writing():
-        _end_sessions(user)
+        sign_out_everywhere(user)
         audit.record("session.all_ended", actor, details={"of": user.email}, agents_notice=False)
 
 
@@ -299,8 +334,9 @@ def own_session(session_id: int, user: User) -> Session:
     return session
 
 
-def _end_sessions(user: User) -> None:
+def sign_out_everywhere(user: User) -> None:
     Session.delete().where(Session.user == user).execute()
+    half_sessions.end_all(user)
 
 
 def _token_hash(token: str) -> str:

@@ -95,6 +95,30 @@ class Session(Table):
     browser = CharField(default="")
 
 
+class HalfSession(Table):
+    """Somebody who has shown a password and not yet the second step. No `Session`, so it opens nothing."""
+
+    token_hash = CharField(unique=True)
+    user = ForeignKeyField(User, on_delete="CASCADE")
+    created_at = Moment(default=now)
+
+
+class Authenticator(Table):
+    """The app on somebody's phone that makes the codes of their second step."""
+
+    user = ForeignKeyField(User, unique=True, on_delete="CASCADE")
+    secret = Sealed()  # base32; of the record of the user's id
+    step = BigIntegerField(default=0)  # the time step of the last code that was taken: none works twice
+    on_since = Moment(null=True)  # none: shown, and waits for its first code
+
+
+class RecoveryCode(Table):
+    """One that is left; its row goes when it is used."""
+
+    user = ForeignKeyField(User, on_delete="CASCADE")
+    code_hash = CharField(unique=True)
+
+
 class Throttle(Table):
     """Tries counted per bucket (an account, a network), shared by all workers."""
 
@@ -687,7 +711,8 @@ class Segment(Table):
 
 
 MODELS: list[type[Table]] = [
-    State, User, Session, Throttle, Integration, Connection, OAuthClient, SignIn, Grant,
+    State, User, Session, HalfSession, Authenticator, RecoveryCode, Throttle, Integration,
+    Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
     Agent, AgentIntegration, Word, LogLevel, Standing, Approval, Pause, NoticeChannel, Notice, SignInNotice,
     Worker, Intent, Entry, Tally, Pace, Segment,
