@@ -72,6 +72,8 @@ class Config:
     # Hours a session lives unused, and at most.
     session_idle_hours: int = 12
     session_days: int = 7
+    # Minutes after a password or a code until keys, people and backups ask for one again.
+    recent_minutes: int = 60
 
     @property
     def address(self) -> str:
@@ -156,4 +158,5 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         login_window=int(env.get("LOGIN_WINDOW", Config.login_window)),
         session_idle_hours=int(env.get("SESSION_IDLE_HOURS", Config.session_idle_hours)),
         session_days=int(env.get("SESSION_DAYS", Config.session_days)),
+        recent_minutes=int(env.get("RECENT_MINUTES", Config.recent_minutes)),
     )

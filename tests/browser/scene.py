@@ -61,6 +61,7 @@ PAGES = {
     "inventory": "/settings/general/inventory",
     "account": "/account",
     "second-step": "/account/second-step",
+    "confirm": "/confirm?next=/settings/people",
     "not-found": "/nothing-here",
 }
 # What an admin sees on the first day, before anything is connected.

@@ -23,6 +23,7 @@ ROLES = {
     "login.end": "viewer", "login.ask_code": "anyone", "login.check_code": "anyone",
     "second_step.show": "viewer", "second_step.begin": "viewer", "second_step.confirm": "viewer",
     "second_step.renew_codes": "viewer", "second_step.turn_off": "viewer",
+    "confirming.show": "viewer", "confirming.confirm": "viewer",
     "people.require_second_step": "admin", "people.reset_second_step": "admin",
     "home.index": "viewer", "help.show": "viewer", "approvals.download": "technician",
     "approvals.arguments": "viewer",

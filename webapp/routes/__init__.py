@@ -18,8 +18,8 @@ from webapp.store.problems import explained
 
 NOUNS = (
     "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "pauses", "wizard", "oauth", "agents",
-    "people", "notices", "general", "inventory", "account", "second_step", "help", "login", "setup", "health",
-    "trying",
+    "people", "notices", "general", "inventory", "account", "second_step", "confirming", "help",
+    "login", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 OUT_OF_DATE = Refused(

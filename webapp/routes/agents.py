@@ -9,6 +9,7 @@ from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
 from webapp.services import agents, budget, pauses, quotas
@@ -39,6 +40,7 @@ def new() -> ResponseReturnValue:
 
 @bp.post("")
 @allow("admin")
+@recently
 def create() -> ResponseReturnValue:
     try:
         agent, key = agents.create(
@@ -117,6 +119,7 @@ def set_expiry(agent_id: int) -> ResponseReturnValue:
 
 @bp.post("/<int:agent_id>/key")
 @allow("admin")
+@recently
 def replace_key(agent_id: int) -> ResponseReturnValue:
     agent = agents.get(agent_id)
     return _key_page(agent, agents.replace_key(agent, current_actor()))

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import Forbidden, InvalidInput, Refused
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
 from webapp.services import audit, daily_backups, retention
@@ -38,6 +39,7 @@ def check_log() -> ResponseReturnValue:
 
 @bp.post("/general/backup")
 @allow("admin")
+@recently
 def back_up() -> ResponseReturnValue:
     try:
         made = daily_backups.make(current_actor())

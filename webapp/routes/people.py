@@ -6,6 +6,7 @@ from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor
 from webapp.routes.replies import leave_for, page
 from webapp.services import accounts, authenticator, second_step
@@ -16,12 +17,14 @@ bp = Blueprint("people", __name__, url_prefix="/settings/people")
 
 @bp.get("")
 @allow("admin")
+@recently
 def index() -> ResponseReturnValue:
     return _page()
 
 
 @bp.post("")
 @allow("admin")
+@recently
 def create() -> ResponseReturnValue:
     form = request.form
     try:
@@ -40,12 +43,14 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/<int:user_id>")
 @allow("admin")
+@recently
 def show(user_id: int) -> ResponseReturnValue:
     return _show(accounts.get_user(user_id))
 
 
 @bp.post("/<int:user_id>/role")
 @allow("admin")
+@recently
 def set_role(user_id: int) -> ResponseReturnValue:
     accounts.set_role(accounts.get_user(user_id), request.form.get("role", ""), current_actor())
     flash("The role is changed. They are signed out and can sign in again.")
@@ -54,6 +59,7 @@ def set_role(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/<int:user_id>/state")
 @allow("admin")
+@recently
 def set_state(user_id: int) -> ResponseReturnValue:
     state = request.form.get("state", "")
     if state not in ("active", "disabled"):
@@ -66,6 +72,7 @@ def set_state(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/<int:user_id>/password")
 @allow("admin")
+@recently
 def reset_password(user_id: int) -> ResponseReturnValue:
     person = accounts.get_user(user_id)
     try:
@@ -78,6 +85,7 @@ def reset_password(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/<int:user_id>/sessions/end")
 @allow("admin")
+@recently
 def end_sessions(user_id: int) -> ResponseReturnValue:
     accounts.end_all_sessions(accounts.get_user(user_id), current_actor())
     flash("They are signed out everywhere.")
@@ -86,6 +94,7 @@ def end_sessions(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/second-step")
 @allow("admin")
+@recently
 def require_second_step() -> ResponseReturnValue:
     second_step.require(request.form.getlist("role"), current_actor())
     flash("Saved. Who needs a second step and has none sets it up before anything else.")
@@ -94,6 +103,7 @@ def require_second_step() -> ResponseReturnValue:
 
 @bp.post("/<int:user_id>/second-step/reset")
 @allow("admin")
+@recently
 def reset_second_step(user_id: int) -> ResponseReturnValue:
     second_step.reset(accounts.get_user(user_id), current_actor())
     flash("Their second step is gone and they are signed out. They sign in with the password alone.")

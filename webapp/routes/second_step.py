@@ -6,6 +6,7 @@ from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor, current_user, login_limit
 from webapp.routes.replies import leave_for, page
 from webapp.services import authenticator, second_step
@@ -21,6 +22,7 @@ def show() -> ResponseReturnValue:
 
 @bp.post("")
 @allow("viewer")
+@recently
 def begin() -> ResponseReturnValue:
     """Each time another secret, so that nobody confirms one that somebody else has seen."""
     return page("second_step/offer.html", offer=second_step.begin(current_user()))

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, NotFound, Stale, UpstreamError
 from webapp.routes import oauth, steps
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, came_by, current_actor
 from webapp.routes.replies import is_htmx, leave_for
 from webapp.services import (
@@ -109,6 +110,7 @@ def cancel(name: str) -> ResponseReturnValue:
 
 @bp.post("/<name>/setup/check/allow")
 @allow("admin")
+@recently
 def allow_private(name: str) -> ResponseReturnValue:
     """Exactly what the check offered, and only if that is what the admin saw."""
     integration = integrations.find_server(name)

@@ -305,6 +305,20 @@ def _note_seen(session: Session, moment: datetime) -> None:
         log.warning("could not note a visit: %s", error)
 
 
+def confirm(session: Session, proof: str, actor: Actor, limit: Limit) -> None:
+    """It is still them: by the password, or a code of their second step. Raises WrongCredentials or TooMany."""
+    user, bucket = session.user, f"confirm {session.user_id}"
+    throttle.count(bucket, limit)
+    right = passwords.matches(user.password_hash, proof)
+    with writing():
+        if right or authenticator.spend(user, proof, actor):
+            throttle.clear(bucket)
+            Session.update(confirmed_at=now()).where(Session.id == session.id).execute()
+            return
+        audit.record("session.not_confirmed", actor, outcome="refused", agents_notice=False)
+    raise WrongCredentials("This is not right.", next_step="Try again, or sign out.")
+
+
 def live_sessions(user: User, *, idle_hours: int, days: int) -> list[Session]:
     """Where this person is signed in, last seen first. What has run out is no place any more."""
     moment = now()

@@ -119,6 +119,7 @@ ACTIONS = {
     "second_step.reset": "took away the second step of {email}",
     "second_step.required": "set who needs a second step: {roles:roles}",
     "session.started": "signed in",
+    "session.not_confirmed": "could not show that it was still them",
     "session.code_refused": "gave a wrong code at sign-in",
     "session.ended": "ended a session of {of}",
     "session.all_ended": "signed {of} out everywhere",

@@ -93,6 +93,13 @@ class Session(Table):
     seen_at = Moment(default=now)
     ip = CharField(default="")
     browser = CharField(default="")
+    confirmed_at = Moment(null=True)  # the last time they showed who they are, after the sign-in itself
+
+    @property
+    def shown_at(self) -> datetime:
+        """When this person last gave a password or a code here."""
+        shown: datetime = self.confirmed_at or self.created_at
+        return shown
 
 
 class HalfSession(Table):
