@@ -110,7 +110,7 @@ def test_a_cancelled_call_is_cancelled_at_the_server(
     async def journey() -> None:
         async with program(gate, key, mode) as it:
             call = asyncio.create_task(it.call(f"s-{era}__get_slowly"))
-            await asyncio.to_thread(wait_for, lambda: "began" in server.events)
+            await asyncio.to_thread(wait_for, lambda: "began" in server.events and it.progress != [])
             call.cancel()
             await asyncio.to_thread(wait_for, lambda: "cancelled" in server.events)
             assert it.progress == [1]
