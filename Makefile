@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
-.PHONY: run test lint conformance lighthouse corpus bench soak kills screenshots lock sbom
+.PHONY: run test test-postgres lint conformance lighthouse corpus bench soak kills screenshots lock sbom
 
 # Job control gives both servers a process group each, so that nothing of them is left when one ends.
 run: SHELL := bash
@@ -29,6 +29,14 @@ run: .venv/runtime
 # The tests of a file share houses and servers, so a file stays in one process.
 test: .venv/dev .venv/chromium
 	$(BIN)/python -m pytest --ignore=tests/conformance --numprocesses=3 --dist=loadfile
+
+# The same, on a PostgreSQL server of its own: which files and why is in tests/postgres.py.
+test-postgres: .venv/dev
+	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile \
+	  tests/services/test_tokens.py tests/services/test_sign_ins.py \
+	  tests/routes/test_login.py tests/routes/test_guards.py tests/routes/test_activity.py \
+	  tests/gateway/test_calls.py tests/gateway/test_approvals.py tests/gateway/test_deciding.py \
+	  tests/gateway/test_list_changed.py tests/gateway/test_circuit.py tests/gateway/test_people.py
 
 conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
 	$(BIN)/python -m pytest tests/conformance

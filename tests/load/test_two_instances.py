@@ -1,0 +1,160 @@
+"""Two programs with a data folder each, one PostgreSQL and the same key: one Gatehouse.
+
+The database server is the test's own, so that this runs wherever the tests run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from tests import postgres
+from tests.admin import Admin, admin_of, furnish
+from tests.gateway.test_list_changed import wait_for
+from tests.gateway.test_two_workers import heard, listeners
+from tests.house import House, token_in
+from tests.load.test_crash import connected
+from tests.serving import Gatehouse, gatehouse, practice_server
+from tests.shifting import Shifting, shifting
+from webapp.store.database import KEY_FILE
+
+pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+TRIES = 4
+
+
+@dataclass
+class Pair:
+    address: str  # of the database
+    instances: list[Gatehouse]
+    practice: str
+    key: str
+
+    @property
+    def houses(self) -> list[House]:
+        return [one.house for one in self.instances]
+
+    def tool(self, catalogue_name: str) -> int:
+        (row,) = self.execute("SELECT id FROM tool WHERE catalogue_name = %s", catalogue_name)
+        return int(row[0])
+
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        with psycopg.connect(self.address, autocommit=True) as database:
+            done = database.execute(statement, values)
+            return done.fetchall() if done.description else []
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    with ExitStack() as stack:
+        address = stack.enter_context(postgres.server())
+        practice = stack.enter_context(practice_server(folder))
+        settings = {"workers": 1, "DATABASE_URL": address, "LOGIN_TRIES": TRIES, "HOLD_SECONDS": 100}
+        one = stack.enter_context(gatehouse(made(folder / "one"), **settings))
+        data = made(folder / "two" / "data")
+        shutil.copy2(one.data / KEY_FILE, data / KEY_FILE)
+        two = stack.enter_context(gatehouse(folder / "two", **settings))
+        furnish(one.house)
+        yield Pair(address, [one, two], practice, connected(one.house, practice))
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def clean_desk(pair: Pair) -> None:
+    httpx2.post(f"{pair.practice}/reset", headers={"Origin": pair.practice}, trust_env=False)
+
+
+@pytest.fixture
+def ann(pair: Pair) -> Iterator[list[Admin]]:
+    """Signed in at the first, with the same cookie at both."""
+    with admin_of(pair.houses[0]) as admin:
+        yield [replace(admin, url=house.url, seen=[]) for house in pair.houses]
+
+
+# --- people
+
+
+def test_who_signed_in_at_one_is_signed_in_at_the_other_until_they_leave_either(ann: list[Admin]) -> None:
+    assert [admin.get("/").status for admin in ann] == [200, 200]
+    assert ann[1].post("/logout").status == 303
+    assert [admin.get("/").location for admin in ann] == ["/login", "/login"]
+
+
+def test_guesses_at_a_password_are_counted_together(pair: Pair) -> None:
+    assert [guess(house) for house in pair.houses * (TRIES // 2)] == [401] * TRIES
+    assert [guess(house) for house in pair.houses] == [429, 429]
+
+
+def guess(house: House) -> int:
+    options: dict[str, Any] = {"headers": {"Origin": house.url}, "trust_env": False, "timeout": 30}
+    with httpx2.Client(base_url=house.url, **options) as http:
+        token = token_in(http.get("/login").text)
+        form = {"email": "ben@example.com", "password": "a guess", "csrf_token": token}
+        return http.post("/login", data=form).status_code
+
+
+# --- calls
+
+
+def test_a_policy_set_at_one_holds_at_the_other(pair: Pair, ann: list[Admin]) -> None:
+    tool = pair.tool("mcp:desk:list_tickets")
+
+    def runs(house: House) -> bool:
+        return "result" in house.call(pair.key, "desk__list_tickets")
+
+    assert [runs(house) for house in pair.houses] == [True, True]
+    for setter, policy in enumerate(("disabled", "auto", "disabled", "auto")):
+        here, there = setter % 2, 1 - setter % 2
+        assert ann[here].post(f"/tools/{tool}/policy", policy=policy).status == 303
+        wanted = policy == "auto"
+        assert runs(pair.houses[here]) is wanted, "where it was set it holds from the next call on"
+        wait_for(lambda there=there, wanted=wanted: runs(pair.houses[there]) is wanted)  # type: ignore[misc]
+
+
+def test_an_agent_revoked_at_one_is_refused_at_the_other(pair: Pair) -> None:
+    key = pair.houses[0].agent("passer-by")
+    for house in pair.houses:
+        wait_for(lambda house=house: "result" in house.call(key, "desk__list_tickets"))  # type: ignore[misc]
+    pair.houses[1].run("revoke-agent", "passer-by")
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    for house in pair.houses:
+        wait_for(lambda house=house: house.post(message, key).status_code == 401)  # type: ignore[misc]
+
+
+# --- servers
+
+
+@pytest.fixture(scope="module")
+def server(pair: Pair) -> Iterator[Shifting]:
+    with shifting(era="new") as running:
+        pair.houses[0].run("add-server", running.url, "--name", "shifting", "--allow-private")
+        wait_for(lambda: listeners(running) == 1)
+        yield running
+
+
+def test_who_listens_at_either_hears_once_of_a_servers_change(pair: Pair, server: Shifting) -> None:
+    async def journey() -> list[int]:
+        async with AsyncExitStack() as stack:
+            subscriptions = []
+            for house in pair.houses:
+                client = await stack.enter_async_context(house.client(pair.key, mode="auto"))
+                listening = client.listen(tools_list_changed=True)
+                subscriptions.append(await stack.enter_async_context(listening))
+            await asyncio.to_thread(server.offer, "get_more")
+            return await asyncio.gather(*(heard(each) for each in subscriptions))
+
+    assert asyncio.run(asyncio.wait_for(journey(), 120)) == [1, 1]
+    assert listeners(server) == 1, "one of the two listens to it"
