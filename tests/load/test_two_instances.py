@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.admin import Admin, admin_of, furnish
 from tests.gateway.test_list_changed import wait_for
 from tests.gateway.test_two_workers import heard, listeners
 from tests.house import House, token_in
-from tests.load.test_crash import connected
+from tests.load.test_crash import connected, notes, write
 from tests.serving import Gatehouse, gatehouse, practice_server
 from tests.shifting import Shifting, shifting
 from webapp.store.database import KEY_FILE
@@ -158,3 +159,21 @@ def test_who_listens_at_either_hears_once_of_a_servers_change(pair: Pair, server
 
     assert asyncio.run(asyncio.wait_for(journey(), 120)) == [1, 1]
     assert listeners(server) == 1, "one of the two listens to it"
+
+
+# --- approvals
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_what_is_asked_at_one_and_approved_at_the_other_is_answered(
+    pair: Pair, ann: list[Admin], asked: int
+) -> None:
+    text, waiting = f"asked at {asked}", "SELECT id FROM approval WHERE state = 'waiting'"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(write, pair.houses[asked], pair.key, text)
+        wait_for(lambda: bool(pair.execute(waiting)))
+        ((approval,),) = pair.execute(waiting)
+        decided = ann[1 - asked].post(f"/approvals/{approval}/decision", decision="approve")
+        assert decided.status == 303
+        assert f'"text": "{text}"' in answer.result()
+    assert notes(pair.practice)[text] == 1
