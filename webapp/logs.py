@@ -26,7 +26,7 @@ def request_id() -> str:
 
 
 def _new() -> str:
-    number = f"{getrandbits(48):012x}"  # nobody's secret, and the system's random numbers take 10 µs each
+    number = f"{getrandbits(48):012x}"  # no secret; asking the system would let another thread in first
     _id.set(number)
     return number
 
