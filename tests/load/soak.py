@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ RATE = 150  # reads a second of 32 agents
 PAUSE = 2.0  # between two calls of one tool of a broken server
 LOOK_SECONDS = 2.0
 WRITE, READ = "desk__create_ticket_3", "ten__get_item_1"
+# As it is now: a command that runs in this process has its own in place of sys.stdout meanwhile.
+say = partial(print, file=sys.stdout, flush=True)
 POLICIES = ("approval", "disabled", "auto")
 PAGES = ("/", "/tools", "/approvals", "/activity", "/settings/integrations/desk")
 
@@ -159,19 +162,18 @@ def soak(here: Scene, minutes: int) -> list[str]:
     here.throw_the_switch()
     bustle, workers, after_first = Bustle(here), here.served.workers(), dict[int, Standing]()
     before = 0
-    print(f"{'minute':>6}{'worker':>8}{'PSS MB':>9}{'handles':>9}{'threads':>9}{'calls':>9}", flush=True)
+    say(f"{'minute':>6}{'worker':>8}{'PSS MB':>9}{'handles':>9}{'threads':>9}{'calls':>9}")
     for minute in range(1, minutes + 1):
         standings = _minute(workers)
         calls = bustle.calls()
         for pid, now in standings.items():
             after_first.setdefault(pid, now)
-            print(
+            say(
                 f"{minute:>6}{pid:>8}{now.megabytes:>9.1f}{now.handles:>9}{now.threads:>9}{calls - before:>9,}",
-                flush=True,
             )
         before = calls
     bustle.end()
-    print(
+    say(
         f"{bustle.reads:,} reads, {bustle.writes:,} writes, {bustle.calls() - bustle.reads - bustle.writes:,} calls to"
         f" broken servers, {bustle.lists:,} lists, {bustle.pages:,} pages, {bustle.changes} changes of a policy"
     )
