@@ -6,7 +6,9 @@ The database server is the test's own, so that this runs wherever the tests run.
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
@@ -23,7 +25,7 @@ from tests.admin import Admin, admin_of, furnish
 from tests.gateway.test_list_changed import wait_for
 from tests.gateway.test_two_workers import heard, listeners
 from tests.house import House, token_in
-from tests.load.test_crash import connected, notes, write
+from tests.load.test_crash import connected, desk, logged, notes, settle, write
 from tests.serving import Gatehouse, gatehouse, practice_server
 from tests.shifting import Shifting, shifting
 from webapp.store.database import KEY_FILE
@@ -177,3 +179,50 @@ def test_what_is_asked_at_one_and_approved_at_the_other_is_answered(
         assert decided.status == 303
         assert f'"text": "{text}"' in answer.result()
     assert notes(pair.practice)[text] == 1
+
+
+# --- deaths
+
+
+def test_one_of_the_two_is_killed_under_load_and_nothing_is_lost_or_run_twice(pair: Pair) -> None:
+    rng, pause, houses = random.Random(7), threading.Event(), pair.houses
+    houses[0].run("set-policy", "mcp:desk:add_ticket_note", "auto")
+    texts = [f"note {number}" for number in range(240)]
+    with ThreadPoolExecutor(12) as pool:
+        writes = [pool.submit(write, houses[n % 2], pair.key, text) for n, text in enumerate(texts)]
+        reads = [pool.submit(read, houses, n, pair.key) for n in range(240)]
+        for victim in (1, 0, 1):
+            pause.wait(rng.uniform(0.2, 0.5))
+            pair.instances[victim].kill("all")
+            pair.instances[victim].up()
+        answered = {text: each.result() for text, each in zip(texts, writes, strict=True)}
+        assert all(each.result() for each in reads), "a read that finds nobody is answered by the other"
+    settle(houses[0])
+    ran, rows = notes(pair.practice), logged(houses[0])
+    assert max(ran.values()) == 1
+    assert desk(pair.practice)["done"]["add_ticket_note"] == sum(ran[text] for text in texts)
+    good = [text for text, answer in answered.items() if f'"text": "{text}"' in answer]
+    assert {text: rows.get(text) for text in good} == {text: ["ok"] for text in good}, "answered, so logged"
+    assert all(len(rows.get(text, [])) == 1 for text in texts if ran[text])
+    assert len(good) > 100
+    for house in houses:
+        assert "whole" in house.run("verify-log").stdout
+
+
+def read(houses: list[House], first: int, key: str) -> bool:
+    """As a proxy would that passes a read on to the next instance where one does not answer."""
+    for attempt in range(600):
+        try:
+            return "result" in houses[(first + attempt) % 2].call(key, "desk__list_tickets")
+        except httpx2.TransportError:
+            threading.Event().wait(0.05)
+    return False
+
+
+def test_a_due_server_is_synced_by_one(pair: Pair, server: Shifting) -> None:
+    """Both look every fifteen seconds; a second round shows that the first was nobody else's too."""
+    before = server.asked.count("tools/list")
+    for number in (1, 2):
+        pair.execute("UPDATE integration SET sync_due_at = '2020-01-01' WHERE name = 'shifting'")
+        wait_for(lambda number=number: server.asked.count("tools/list") >= before + number)  # type: ignore[misc]
+    assert server.asked.count("tools/list") == before + 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.authority import Service, authority
 from tests.signing_in import connected, sign_in, somebody
 from webapp.errors import InvalidInput, NeedsAuthorization, Unreachable
@@ -542,7 +543,7 @@ def test_a_store_that_can_not_be_written_just_then_loses_no_token(
 
     def ask() -> Presented:
         with database.connection_context():
-            database.execute_sql("PRAGMA busy_timeout = 20")
+            database.execute_sql("SET lock_timeout = 20" if databases.SERVER else "PRAGMA busy_timeout = 20")
             return tokens.present(notes)
 
     with ThreadPoolExecutor(1) as pool:
