@@ -207,9 +207,7 @@ def seal(segment: Segment, previous: bytes) -> bytes:
 @cache
 def _insert(param: str) -> str:
     """Peewee would build the same statement anew for each row, which takes ten times as long as running it."""
-    names = ("id", *COLUMNS)
-    columns = ", ".join(f'"{name}"' for name in names)
-    return f'INSERT INTO "entry" ({columns}) VALUES ({", ".join([param] * len(names))})'
+    return Entry.insertion([getattr(Entry, name) for name in ("id", *COLUMNS)], param)
 
 
 def log_key() -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,15 +40,18 @@ class Table(Model):  # type: ignore[misc]
         fields = [
             field for field in cls._meta.sorted_fields if not isinstance(field, AutoField | BigAutoField)
         ]
-        columns = ", ".join(f'"{field.column_name}"' for field in fields)
-        places = ", ".join([database.param] * len(fields))
-        statement = f'INSERT INTO "{cls._meta.table_name}" ({columns}) VALUES ({places})'
 
         def values(row: Mapping[str, Any]) -> list[Any]:
             whole = cls._meta.get_default_dict() | row
             return [field.db_value(whole.get(field.name)) for field in fields]
 
-        database.insert_rows(statement, map(values, rows))
+        database.insert_rows(cls.insertion(fields, database.param), map(values, rows))
+
+    @classmethod
+    def insertion(cls, fields: Sequence[Any], param: str) -> str:
+        """The statement that takes one row of these fields."""
+        columns = ", ".join(f'"{field.column_name}"' for field in fields)
+        return f'INSERT INTO "{cls._meta.table_name}" ({columns}) VALUES ({", ".join([param] * len(fields))})'
 
 
 class State(Table):

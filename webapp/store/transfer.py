@@ -77,32 +77,22 @@ def _copy(model: type[Table], source: Database, target: Database) -> int:
     """What refers to its own table may refer to a later row: those columns are filled in when all are there."""
     fields = model._meta.sorted_fields
     own = [place for place, field in enumerate(fields) if getattr(field, "rel_model", None) is model]
-    statement = _insert(model, target.param)
+    statement = model.insertion(fields, target.param)
     count, referring = 0, []
     for bite in _bites(model, source):
         count += len(bite)
         referring += [row for row in bite if any(row[place] is not None for place in own)]
         blank = [tuple(None if n in own else value for n, value in enumerate(row)) for row in bite]
         target.insert_rows(statement, blank if own else bite)
+    key, param = model._meta.primary_key, target.param
     for row in referring:
-        key = [value for field, value in zip(fields, row, strict=True) if field.primary_key]
         for place in own:
-            column = fields[place].column_name
             target.execute_sql(
-                f'UPDATE "{model._meta.table_name}" SET "{column}" = {target.param} WHERE {_place(model, target)}',
-                (row[place], *key),
+                f'UPDATE "{model._meta.table_name}" SET "{fields[place].column_name}" = {param} '
+                f'WHERE "{key.column_name}" = {param}',
+                (row[place], row[fields.index(key)]),
             )
     return count
-
-
-def _insert(model: type[Table], param: str) -> str:
-    columns = ", ".join(f'"{field.column_name}"' for field in model._meta.sorted_fields)
-    places = ", ".join([param] * len(model._meta.sorted_fields))
-    return f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({places})'
-
-
-def _place(model: type[Table], db: Database) -> str:
-    return f'"{model._meta.primary_key.column_name}" = {db.param}'
 
 
 def _bites(model: type[Table], db: Database) -> Iterator[list[Row]]:
