@@ -74,30 +74,15 @@ class Upkeep:
     async def keep_signed_in(self) -> None:
         """Whoever takes the lease does it. One after the other: each keeps a connection to the store, so that a new
         token is never lost."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await errand(_renew_due)
-            except Exception:  # upkeep goes on: what is due is looked for again
-                log.exception("could not look which sign-ins are due")
+        await _again_and_again(_renew_due, LOOK_SECONDS, "could not look which sign-ins are due")
 
     async def keep_copies(self) -> None:
         """Whoever moves the due date makes the backup; for itself, as it may take minutes."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await errand(_back_up)
-            except Exception:  # upkeep goes on: what is due is looked for again
-                log.exception("looking for due backups failed")
+        await _again_and_again(_back_up, LOOK_SECONDS, "looking for due backups failed")
 
     async def tell_people(self) -> None:
         """Whoever moves a channel's due date tells what waits: one worker per notice."""
-        while True:
-            await asyncio.sleep(NOTICE_SECONDS)
-            try:
-                await errand(_tell_people)
-            except Exception:  # upkeep goes on: what is not told is looked for again
-                log.exception("could not send notices")
+        await _again_and_again(_tell_people, NOTICE_SECONDS, "could not send notices")
 
     async def look_after_log(self) -> None:
         """Both in bites: what is left at a stop is taken up by the next look."""
@@ -139,6 +124,16 @@ class Upkeep:
             log.debug("upkeep failed: %s", error)
         except Exception:  # upkeep goes on: the next beat tries again
             log.exception("upkeep failed")
+
+
+async def _again_and_again(job: Callable[[], None], seconds: float, words: str) -> None:
+    """`words`: what the log says when it fails. Upkeep goes on then: what is due is looked for again."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await errand(job)
+        except Exception:
+            log.exception(words)
 
 
 def _settle_dead(last: datetime) -> None:
