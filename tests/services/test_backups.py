@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.databases import on_sqlite_only
+from tests.services.sealed import keep, opened
 from webapp.errors import InvalidInput, Refused, Stale
 from webapp.services import audit, backups, intents
 from webapp.services.audit import COMMAND
 from webapp.store.database import open_store, writing
-from webapp.store.fields import now
 from webapp.store.models import Approval, Entry, database
 from webapp.store.secrets import read_keys
 
@@ -24,17 +24,6 @@ pytestmark = on_sqlite_only
 def data(tmp_path: Path) -> Path:
     open_store(tmp_path / "data")
     return tmp_path / "data"
-
-
-def keep(name: str) -> None:
-    Approval.create(
-        id=name, agent_name="a", catalogue_name="t", arguments=Approval.arguments.seal(name, "canary-" + name),
-        arguments_digest="", definition_digest="", expires_at=now(),
-    )  # fmt: skip
-
-
-def opened(name: str) -> object:
-    return Approval.arguments.open(name, Approval.get_by_id(name).arguments)
 
 
 def test_a_backup_made_under_writes_restores_whole(data: Path, tmp_path: Path) -> None:

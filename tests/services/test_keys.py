@@ -15,12 +15,12 @@ from cryptography.fernet import Fernet
 
 from tests.databases import on_sqlite_only
 from tests.house import PASSWORD, ROOT, token_in
+from tests.services.sealed import keep, opened
 from tests.serving import gatehouse
 from webapp.errors import Refused, Stale
 from webapp.services import audit, keys
 from webapp.services.audit import COMMAND
 from webapp.store.database import open_store, writing
-from webapp.store.fields import now
 from webapp.store.models import Approval, Entry, database
 from webapp.store.secrets import read_keys, vault, write_keys
 
@@ -55,17 +55,6 @@ def started(data: Path) -> None:
     """As a process that begins now."""
     open_store(data)
     database.connect(reuse_if_open=True)
-
-
-def keep(name: str) -> None:
-    Approval.create(
-        id=name, agent_name="a", catalogue_name="t", arguments=Approval.arguments.seal(name, "canary-" + name),
-        arguments_digest="", definition_digest="", expires_at=now(),
-    )  # fmt: skip
-
-
-def opened(name: str) -> object:
-    return Approval.arguments.open(name, Approval.get_by_id(name).arguments)
 
 
 def all_open(names: list[str]) -> bool:
