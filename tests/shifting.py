@@ -33,7 +33,9 @@ class Shifting:
     def offer(self, name: str, times: int = 1) -> None:
         """Has a tool of that name from now on, and says so, perhaps many times over."""
         address = self.url.removesuffix("/mcp")
-        reply = httpx2.post(f"{address}/offer", json={"name": name, "times": times}, trust_env=False)
+        reply = httpx2.post(
+            f"{address}/offer", json={"name": name, "times": times}, timeout=60, trust_env=False
+        )
         assert reply.status_code == 200
 
 

@@ -122,7 +122,7 @@ def test_no_report_breaks_the_place_for_reports(url: str, body: bytes) -> None:
 def test_only_the_proxys_own_header_says_where_a_call_came_from(url: str, cookie: str, name: str) -> None:
     """A proxy sets X-Forwarded-For, but may pass on other spellings that the visitor chose."""
     form = b"email=nobody%40example.com&password=x"
-    page = httpx2.get(f"{url}/login", trust_env=False)
+    page = httpx2.get(f"{url}/login", timeout=60, trust_env=False)
     token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
     held = f"Cookie: form={page.cookies['form']}"
     kind = "Content-Type: application/x-www-form-urlencoded"

@@ -60,7 +60,9 @@ class Walker:
             case _:
                 form = {"client_id": self.client.client_id} | form
         sent = {name: value for name, value in form.items() if value}
-        return httpx2.post(self.service.origin + path, data=sent, headers=headers, trust_env=False)
+        return httpx2.post(
+            self.service.origin + path, data=sent, headers=headers, timeout=60, trust_env=False
+        )
 
     def exchange(self, code: str, **changes: str) -> httpx2.Response:
         form = {
@@ -88,7 +90,7 @@ def walker(service: Service, method: str = "none") -> Walker:
 
 
 def get(url: str) -> httpx2.Response:
-    return httpx2.get(url, trust_env=False)
+    return httpx2.get(url, timeout=60, trust_env=False)
 
 
 def document(service: Service, path: str = "/.well-known/oauth-authorization-server") -> dict[str, Any]:
@@ -104,7 +106,7 @@ def call(service: Service, token: str, tool: str = "read_note", **arguments: str
         headers["authorization"] = f"Bearer {token}"
     params = {"name": tool, "arguments": arguments or {"name": "milk"}}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    return httpx2.post(service.mcp_url, json=message, headers=headers, trust_env=False)
+    return httpx2.post(service.mcp_url, json=message, headers=headers, timeout=60, trust_env=False)
 
 
 def test_from_the_challenge_to_a_call() -> None:
@@ -115,7 +117,9 @@ def test_from_the_challenge_to_a_call() -> None:
         assert resource["resource"] == service.mcp_url
         assert resource["authorization_servers"] == [service.issuer]
         registration = {"redirect_uris": [BACK], "token_endpoint_auth_method": "client_secret_basic"}
-        answer = httpx2.post(document(service)["registration_endpoint"], json=registration, trust_env=False)
+        answer = httpx2.post(
+            document(service)["registration_endpoint"], json=registration, timeout=60, trust_env=False
+        )
         assert answer.status_code == 201
         given = answer.json()
         visitor = Walker(service, RegisteredClient(given["client_id"], given["client_secret"], "basic"))
@@ -149,7 +153,7 @@ def test_basic_without_form_encoding_is_refused() -> None:
         pair = base64.b64encode(f"{client.client_id}:{client.secret}".encode()).decode()
         headers = {"authorization": f"Basic {pair}"}
         answer = httpx2.post(
-            service.origin + "/token", data={"grant_type": "x"}, headers=headers, trust_env=False
+            service.origin + "/token", data={"grant_type": "x"}, headers=headers, timeout=60, trust_env=False
         )
         assert answer.json()["error"] == "invalid_client"
 
@@ -352,7 +356,7 @@ def test_registrations_as_ordered(
 ) -> None:
     wanted = {"redirect_uris": [BACK], "token_endpoint_auth_method": "none"}
     with authority(**faults) as service:
-        answer = httpx2.post(service.origin + "/register", json=wanted, trust_env=False)
+        answer = httpx2.post(service.origin + "/register", json=wanted, timeout=60, trust_env=False)
         assert answer.status_code == status
         assert there <= set(answer.json()) and not absent & set(answer.json())
 

@@ -29,7 +29,7 @@ def http(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with database.connection_context():
             token = accounts.start_session(User.get(User.role == "admin"), "127.0.0.1", "a test")
         cookie = {"Cookie": f"sid={token}", "Accept-Encoding": "gzip, br"}
-        with httpx2.Client(base_url=url, headers=cookie, trust_env=False) as client:
+        with httpx2.Client(base_url=url, headers=cookie, timeout=60, trust_env=False) as client:
             yield client
 
 

@@ -85,7 +85,7 @@ def test_every_answer_has_an_id_of_its_own_and_none_takes_the_askers(tmp_path: P
     asked = {"X-Request-Id": "mine"}
     with gatehouse(tmp_path, workers=1) as running:
         found = [
-            httpx2.get(running.url + path, headers=asked, trust_env=False).headers.get_list("x-request-id")
+            httpx2.get(running.url + path, headers=asked, timeout=60, trust_env=False).headers.get_list("x-request-id")
             for path in ("/healthz", "/readyz", "/login", "/nothing", "/static/app.css", "/mcp", "/mcp/s/none")
         ]  # fmt: skip
     assert all(len(ids) == 1 and re.fullmatch("[0-9a-f]{12}", ids[0]) for ids in found)

@@ -29,7 +29,7 @@ from webapp.practice import create_app
 ROOT = Path(__file__).parents[1]
 TOKEN = "practice-token"
 # Loading certificate authorities for each plain HTTP request would take longer than the tests.
-WEB = httpx2.Client(verify=False)
+WEB = httpx2.Client(timeout=60, verify=False)
 Result = TypeVar("Result")
 
 
@@ -56,7 +56,7 @@ def practice(running: str) -> str:
 @asynccontextmanager
 async def client_at(practice: str, door: str = "open", mode: str = "auto") -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {TOKEN}"} if door == "bearer" else {}
-    async with httpx2.AsyncClient(headers=headers, verify=False) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=60, verify=False) as http:
         transport = streamable_http_client(f"{practice}/{door}/mcp", http_client=http)
         async with Client(transport, mode=mode) as client:
             yield client
@@ -351,7 +351,10 @@ def test_listening_clients_hear_of_a_change(practice: str, button: str) -> None:
         WEB.post(f"{practice}/change")
 
     async def do(client: Client) -> object:
-        async with client.listen(tools_list_changed=True) as events, httpx2.AsyncClient(verify=False) as http:
+        async with (
+            client.listen(tools_list_changed=True) as events,
+            httpx2.AsyncClient(timeout=60, verify=False) as http,
+        ):
             await http.post(f"{practice}/{button}")
             return await asyncio.wait_for(anext(aiter(events)), 10)
 

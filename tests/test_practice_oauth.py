@@ -28,7 +28,7 @@ from webapp.practice import __main__ as command
 from webapp.practice import create_app
 
 # Loading certificate authorities for each plain HTTP request would take longer than the tests.
-WEB = httpx2.Client(verify=False)
+WEB = httpx2.Client(timeout=60, verify=False)
 CALLBACK = "http://127.0.0.1:9/callback"
 EVERYTHING = "desk:read desk:write openid offline_access"
 LIST = ("list_tickets", {})
@@ -841,7 +841,7 @@ class Person:
         self.answer = ""
 
     async def visit(self, url: str) -> None:
-        async with httpx2.AsyncClient(verify=False) as http:
+        async with httpx2.AsyncClient(timeout=60, verify=False) as http:
             assert (await http.get(url)).status_code == 200
             ticked = self.ticks.pop(0).split()
             reply = await http.post(url, data={"decision": "allow", "scope": ticked})
@@ -859,7 +859,7 @@ def test_the_sdk_client_connects_steps_up_and_refreshes(door: Door, mode: str) -
     provider = OAuthClientProvider(door.mcp, metadata, memory, person.visit, person.come_back)
 
     async def journey() -> tuple[str, str]:
-        async with httpx2.AsyncClient(auth=provider, verify=False) as http:
+        async with httpx2.AsyncClient(auth=provider, timeout=60, verify=False) as http:
             async with Client(streamable_http_client(door.mcp, http_client=http), mode=mode) as client:
                 await client.call_tool(*LIST)
                 assert memory.tokens is not None and "desk:write" not in str(memory.tokens.scope)
@@ -886,7 +886,7 @@ def test_the_sdk_client_signs_in_again_after_revoke_me(door: Door) -> None:
     provider = OAuthClientProvider(door.mcp, metadata, memory, person.visit, person.come_back)
 
     async def journey() -> None:
-        async with httpx2.AsyncClient(auth=provider, verify=False) as http:
+        async with httpx2.AsyncClient(auth=provider, timeout=60, verify=False) as http:
             async with Client(streamable_http_client(door.mcp, http_client=http)) as client:
                 await client.call_tool(*LIST)
                 await http.post(f"{door.base}/revoke-me", auth=None)

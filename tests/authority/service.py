@@ -121,7 +121,7 @@ class Service:
 
     def walk(self, authorization_url: str) -> str:
         """What a browser does at the page: ask, and be sent to the return address, which is handed back."""
-        answer = httpx2.get(authorization_url, follow_redirects=False, trust_env=False)
+        answer = httpx2.get(authorization_url, follow_redirects=False, timeout=60, trust_env=False)
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]
 

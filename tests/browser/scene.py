@@ -129,7 +129,7 @@ def _fill(house: House, practice: str) -> dict[str, str]:
     waiting = house.call(
         key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": NOTE + "\u202e\u200b hidden"}
     )
-    httpx2.post(f"{practice}/change", headers={"Origin": practice}, trust_env=False)
+    httpx2.post(f"{practice}/change", headers={"Origin": practice}, timeout=60, trust_env=False)
     house.run("sync", "desk")
     house.do(_hosting)
     entry = house.do(lambda: _locked(practice))

@@ -28,7 +28,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def clean_desk(practice: str) -> None:
-    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False)
+    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, timeout=60, trust_env=False)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_from_first_page_to_an_approved_call(
     visitor.go("/settings/general")
     page.get_by_role("button", name="Check the log").click()
     expect(page.get_by_text("Whole", exact=True)).to_be_visible()
-    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False)
+    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, timeout=60, trust_env=False)
 
 
 def test_a_policy_is_changed_in_place_and_holds_at_once(house: House, visit: Callable[..., Visitor]) -> None:
@@ -167,5 +167,5 @@ def test_disconnect_asks_for_the_name_and_takes_everything(
 
 
 def state(practice: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx2.get(f"{practice}/state", trust_env=False).json()
+    found: dict[str, Any] = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()
     return found

@@ -51,7 +51,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def house(tmp_path: Path, practice: str) -> Iterator[House]:
     """One worker: this is about pages."""
-    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False)
+    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, timeout=60, trust_env=False)
     with gatehouse(tmp_path, workers=1, HOLD_SECONDS=30, PRACTICE_URL=practice) as running:
         yield running.house
 
@@ -231,5 +231,5 @@ def test_without_javascript_the_same_way_is_open(
 
 
 def done(practice: str) -> int:
-    state: dict[str, Any] = httpx2.get(f"{practice}/state", trust_env=False).json()
+    state: dict[str, Any] = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()
     return int(state["done"].get("add_ticket_note", 0))

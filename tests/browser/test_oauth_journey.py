@@ -58,7 +58,9 @@ def read(house: House, key: str) -> bool:
 
 
 def press(practice: str, button: str) -> None:
-    assert httpx2.post(f"{practice}/{button}", headers={"Origin": practice}, trust_env=False).is_redirect
+    assert httpx2.post(
+        f"{practice}/{button}", headers={"Origin": practice}, timeout=60, trust_env=False
+    ).is_redirect
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "no javascript"])
@@ -83,7 +85,7 @@ def test_expired_tokens_are_renewed_without_anybody(
     assert read(house, key)
     press(practice, "expire")
     assert read(house, key), "one refusal, one renewal, one more try"
-    state = httpx2.get(f"{practice}/state", trust_env=False).json()["oauth"]
+    state = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()["oauth"]
     assert state["refreshes"] >= 1 and state["reuse_detected"] == 0
 
 

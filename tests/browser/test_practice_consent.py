@@ -71,7 +71,7 @@ def scene(request: pytest.FixtureRequest, servers: tuple[str, str, Program]) -> 
         "redirect_uris": [callback],
         "token_endpoint_auth_method": "none",
     }
-    client = httpx2.post(f"{practice}/oauth/register", json=wanted, trust_env=False).json()
+    client = httpx2.post(f"{practice}/oauth/register", json=wanted, timeout=60, trust_env=False).json()
     question = {
         "response_type": "code",
         "client_id": client["client_id"],
@@ -116,7 +116,7 @@ def test_rights_can_be_unticked(scene: Scene, visit: Callable[..., Visitor]) -> 
         "redirect_uri": scene.callback,
         "code_verifier": VERIFIER,
     }
-    tokens = httpx2.post(f"{scene.practice}/oauth/token", data=form, trust_env=False).json()
+    tokens = httpx2.post(f"{scene.practice}/oauth/token", data=form, timeout=60, trust_env=False).json()
     assert tokens["scope"] == "desk:read openid offline_access"
 
 

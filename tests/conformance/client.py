@@ -67,7 +67,7 @@ class Admin:
         if self._sign_ins > MOST_SIGN_INS:
             sys.exit("the server is never satisfied")
         row = sign_ins.begin(server, self._actor, self._session, Route(HOME), wish=wish)
-        with httpx2.Client(trust_env=False) as browser:
+        with httpx2.Client(timeout=60, trust_env=False) as browser:
             reply = browser.get(sign_ins.jump(row), follow_redirects=False)
         answer = dict(parse_qsl(urlsplit(reply.headers["location"]).query, keep_blank_values=True))
         done = sign_ins.come_back(answer, self._session, self._actor)

@@ -142,7 +142,7 @@ class Guest:
         if self.client.token_endpoint_auth_method == "client_secret_basic":
             del credentials["client_secret"]
         data, headers = self.auth.context.prepare_token_auth(form | credentials)
-        return httpx2.post(str(endpoint), data=data, headers=headers, trust_env=False)
+        return httpx2.post(str(endpoint), data=data, headers=headers, timeout=60, trust_env=False)
 
     def renew(self, token: str) -> httpx2.Response:
         return self.tell(self.metadata.token_endpoint, grant_type="refresh_token", refresh_token=token)
@@ -154,11 +154,11 @@ class Guest:
             "accept": "application/json, text/event-stream",
         }
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_notes"}}
-        return httpx2.post(self.stranger.mcp_url, json=message, headers=headers, trust_env=False)
+        return httpx2.post(self.stranger.mcp_url, json=message, headers=headers, timeout=60, trust_env=False)
 
 
 def test_a_stranger_asks_for_a_sign_in_and_says_where(stranger: Stranger) -> None:
-    answer = httpx2.post(stranger.mcp_url, json={}, trust_env=False)
+    answer = httpx2.post(stranger.mcp_url, json={}, timeout=60, trust_env=False)
     assert answer.status_code == 401
     assert "resource_metadata=" in answer.headers["www-authenticate"]
 
@@ -213,7 +213,9 @@ def test_no_page_sends_anybody_to_another_return_address(stranger: Stranger) -> 
     guest = Guest(stranger)
     asyncio.run(guest.calls())
     elsewhere = guest.asked[0] | {"redirect_uri": "http://127.0.0.1:65535/elsewhere"}
-    answer = httpx2.get(str(guest.metadata.authorization_endpoint), params=elsewhere, trust_env=False)
+    answer = httpx2.get(
+        str(guest.metadata.authorization_endpoint), params=elsewhere, timeout=60, trust_env=False
+    )
     assert answer.status_code == 400
 
 
@@ -255,16 +257,16 @@ def test_what_is_known_by_hand_registers_nobody_else(stranger: Stranger) -> None
     guest = Guest(stranger)
     asyncio.run(guest.calls())
     assert guest.metadata.registration_endpoint is None
-    assert httpx2.post(f"{stranger.issuer}/reg", json={}, trust_env=False).status_code == 404
+    assert httpx2.post(f"{stranger.issuer}/reg", json={}, timeout=60, trust_env=False).status_code == 404
 
 
 def beginning(stranger: Stranger, return_address: str) -> str:
     """An address that a browser could be sent to, for a client that is registered for this."""
     known = f"{stranger.issuer.rstrip('/')}/.well-known/oauth-authorization-server"
-    metadata = httpx2.get(known, trust_env=False).json()
+    metadata = httpx2.get(known, timeout=60, trust_env=False).json()
     scope = " ".join(metadata["scopes_supported"])
     wanted = {"redirect_uris": [return_address], "scope": scope, "grant_types": GRANTS}
-    client = httpx2.post(metadata["registration_endpoint"], json=wanted, trust_env=False).json()
+    client = httpx2.post(metadata["registration_endpoint"], json=wanted, timeout=60, trust_env=False).json()
     asked = {"client_id": client["client_id"], "response_type": "code", "redirect_uri": return_address}
     asked |= {"scope": scope, "prompt": "consent", "resource": stranger.mcp_url, "state": "mine"}
     asked |= {"code_challenge": "x" * 43, "code_challenge_method": "S256"}

@@ -69,7 +69,7 @@ def wait_ready(running: Gatehouse) -> None:
 
 
 def notes(practice: str) -> int:
-    tickets = httpx2.get(f"{practice}/state", trust_env=False).json()["tickets"]
+    tickets = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()["tickets"]
     (ticket,) = [ticket for ticket in tickets if ticket["id"] == "T-1041"]
     return len(ticket["notes"])
 

@@ -39,5 +39,5 @@ def key(house: House) -> str:
 
 @pytest.fixture(autouse=True)
 def clean_desk(practice: str) -> None:
-    reply = httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False)
+    reply = httpx2.post(f"{practice}/reset", headers={"Origin": practice}, timeout=60, trust_env=False)
     assert reply.status_code == 303

@@ -14,7 +14,7 @@ from tests.house import House, last_message, text_of
 
 
 def done(practice: str, tool: str) -> int:
-    state: dict[str, Any] = httpx2.get(f"{practice}/state", trust_env=False).json()
+    state: dict[str, Any] = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()
     return int(state["done"].get(tool, 0))
 
 
@@ -59,7 +59,9 @@ def test_results_come_back_unaltered(house: House, practice: str, key: str) -> N
         message = {
             "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments},
         }  # fmt: skip
-        direct = httpx2.post(f"{practice}/open/mcp", json=message, headers=headers, trust_env=False)
+        direct = httpx2.post(
+            f"{practice}/open/mcp", json=message, headers=headers, timeout=60, trust_env=False
+        )
         through = house.call(key, f"desk__{name}", arguments)
         assert through["result"] == {
             k: v for k, v in last_message(direct)["result"].items() if k != "resultType"

@@ -67,10 +67,10 @@ def test_a_tool_disabled_while_the_body_came_is_disabled(house: House, key: str)
 def test_what_is_no_text_or_number_is_refused_before_anything_runs(
     house: House, practice: str, key: str, text: str
 ) -> None:
-    before = httpx2.get(f"{practice}/state", trust_env=False).json()["calls"]
+    before = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()["calls"]
     reply = posted(house, key, called("desk__search_tickets", f'{{"query": {text}}}'))
     assert reply.status_code == 400 and reply.json()["error"]["code"] == -32700
-    assert httpx2.get(f"{practice}/state", trust_env=False).json()["calls"] == before
+    assert httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()["calls"] == before
 
 
 def test_whole_pairs_of_surrogates_are_text(house: House, key: str) -> None:

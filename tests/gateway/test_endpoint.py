@@ -32,7 +32,7 @@ def test_anything_but_a_whole_key_is_401(house: House, key: str, authorization: 
         headers["authorization"] = authorization.format(key=key, short=key[:-1]).encode("latin-1")
     for method in ("ping", "initialize", "tools/list", "tools/call"):
         reply = httpx2.post(
-            f"{house.url}/mcp", json=PING | {"method": method}, headers=headers, trust_env=False
+            f"{house.url}/mcp", json=PING | {"method": method}, headers=headers, timeout=60, trust_env=False
         )
         assert reply.status_code == 401
         assert reply.headers["www-authenticate"].startswith("Bearer")
@@ -75,7 +75,7 @@ def test_only_post_is_served(house: House, key: str, method: str) -> None:
 ])  # fmt: skip
 def test_odd_bodies_get_a_json_rpc_error(house: House, key: str, body: bytes, code: int) -> None:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    reply = httpx2.post(f"{house.url}/mcp", content=body, headers=headers, trust_env=False)
+    reply = httpx2.post(f"{house.url}/mcp", content=body, headers=headers, timeout=60, trust_env=False)
     assert reply.status_code == 400 and reply.json()["error"]["code"] == code
 
 
@@ -169,7 +169,7 @@ def test_nothing_of_the_caller_goes_upstream(house: House, key: str, seen: Farm,
     params = {"name": f"seen-{era}__get_thing", "arguments": {}}
     headers = dict.fromkeys(NOT_OURS, "stolen") | {"Authorization": f"Bearer {key}", "Origin": house.url}
     message = PING | {"method": "tools/call", "params": params}
-    reply = httpx2.post(f"{house.url}/mcp", json=message, headers=headers, trust_env=False)
+    reply = httpx2.post(f"{house.url}/mcp", json=message, headers=headers, timeout=60, trust_env=False)
     assert reply.status_code == 200
     assert {"tools/call"} <= {ask.rpc for ask in seen.zoo.asked}
     for ask in seen.zoo.asked:

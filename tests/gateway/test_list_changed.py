@@ -33,7 +33,7 @@ def server(request: pytest.FixtureRequest, house: House) -> Iterator[Shifting]:
 
 def get(house: House, key: str, last: str = "", **headers: str) -> httpx2.Response:
     sent = EVENTS | {"authorization": f"Bearer {key}"} | ({"last-event-id": last} if last else {}) | headers
-    return httpx2.get(f"{house.url}/mcp", headers=sent, trust_env=False)
+    return httpx2.get(f"{house.url}/mcp", headers=sent, timeout=60, trust_env=False)
 
 
 def id_in(reply: httpx2.Response) -> str:
@@ -114,7 +114,9 @@ def test_the_news_are_for_whole_keys_only(house: House, key: str) -> None:
 def test_an_odd_last_event_is_no_harm(house: House, key: str, last: str) -> None:
     sent = EVENTS | {"authorization": f"Bearer {key}"}
     raw = [(name.encode(), value.encode()) for name, value in sent.items()]
-    reply = httpx2.get(f"{house.url}/mcp", headers=[*raw, (b"last-event-id", last.encode())], trust_env=False)
+    reply = httpx2.get(
+        f"{house.url}/mcp", headers=[*raw, (b"last-event-id", last.encode())], timeout=60, trust_env=False
+    )
     assert reply.status_code == 200
 
 

@@ -30,7 +30,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def clean_desk(practice: str) -> None:
-    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False)
+    httpx2.post(f"{practice}/reset", headers={"Origin": practice}, timeout=60, trust_env=False)
 
 
 def connected(house: House, practice: str) -> str:
@@ -40,7 +40,7 @@ def connected(house: House, practice: str) -> str:
 
 
 def desk(practice: str) -> dict[str, Any]:
-    state: dict[str, Any] = httpx2.get(f"{practice}/state", trust_env=False).json()
+    state: dict[str, Any] = httpx2.get(f"{practice}/state", timeout=60, trust_env=False).json()
     return state
 
 

@@ -25,10 +25,11 @@ def test_forwarded_addresses_count_only_from_our_own_proxies(tmp_path: Path, hop
             f"{house.url}/mcp",
             json=message,
             headers=FORWARDED | {"authorization": f"Bearer {key}"},
+            timeout=60,
             trust_env=False,
         )
         assert reply.status_code == 200 and "server" not in reply.headers
-        page = httpx2.get(f"{house.url}/healthz", headers=FORWARDED, trust_env=False)
+        page = httpx2.get(f"{house.url}/healthz", headers=FORWARDED, timeout=60, trust_env=False)
         assert ("strict-transport-security" in page.headers) == (hops != "0")
         assert ips(house) == {seen}
 
@@ -39,7 +40,9 @@ def test_workers_count_wrong_sign_ins_together(tmp_path: Path) -> None:
         house.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
         codes = []
         for number in range(8):  # a connection each: they fall on both workers
-            with httpx2.Client(base_url=house.url, headers={"Origin": house.url}, trust_env=False) as http:
+            with httpx2.Client(
+                base_url=house.url, headers={"Origin": house.url}, timeout=60, trust_env=False
+            ) as http:
                 token = token_in(http.get("/login").text)
                 form = {"email": "ann@example.com", "password": f"wrong {number}", "csrf_token": token}
                 codes.append(http.post("/login", data=form).status_code)

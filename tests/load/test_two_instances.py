@@ -77,7 +77,7 @@ def made(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def clean_desk(pair: Pair) -> None:
-    httpx2.post(f"{pair.practice}/reset", headers={"Origin": pair.practice}, trust_env=False)
+    httpx2.post(f"{pair.practice}/reset", headers={"Origin": pair.practice}, timeout=60, trust_env=False)
 
 
 @pytest.fixture

@@ -55,7 +55,12 @@ def house(practice: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 
 @pytest.fixture(autouse=True)
 def clean_desk(practice: str) -> None:
-    assert httpx2.post(f"{practice}/reset", headers={"Origin": practice}, trust_env=False).status_code == 303
+    assert (
+        httpx2.post(
+            f"{practice}/reset", headers={"Origin": practice}, timeout=60, trust_env=False
+        ).status_code
+        == 303
+    )
 
 
 @dataclass
