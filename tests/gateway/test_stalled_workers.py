@@ -86,7 +86,7 @@ def test_what_a_stalled_worker_had_claimed_runs_once(house: House, practice: str
     until(lambda: done(practice, "add_ticket_note") == 1)
 
     def goes_on(calls: Calls) -> Coroutine[Any, Any, None]:
-        return calls._run_claimed(stalled)
+        return calls.approvals._run_claimed(stalled)
 
     in_a_worker("stalled", goes_on)
     assert done(practice, "add_ticket_note") == 1
@@ -112,7 +112,7 @@ def test_what_a_woken_worker_leaves_when_it_dies_is_settled_too(house: House, fr
 def test_what_a_woken_worker_claims_is_found_when_it_dies(house: House, practice: str, fresh: str) -> None:
     approval = ask(house, fresh)
     house.do(lambda: approvals.decide(approval, "approve", COMMAND))
-    in_a_worker("woken again", lambda calls: calls._write(lambda: calls._claim(approval)))
+    in_a_worker("woken again", lambda calls: calls.clerk.write(lambda: calls.approvals._claim(approval)))
     taken_for_dead(house, "woken again")
     until(lambda: house.do(lambda: approvals.get(approval).state) == "done")
     assert done(practice, "add_ticket_note") == 1

@@ -142,7 +142,7 @@ class Endpoint:
         status, body = await stream.carry(self._rpc(request))
         await stream.finish(status, body, _session_headers(request))
         if request.answer:
-            await self._calls.delivered(request.answer)
+            await self._calls.approvals.delivered(request.answer)
 
     async def _tell_news(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         """The handshake era's stream of what no request asked for. It has an end at once: see news."""
@@ -223,7 +223,7 @@ class Endpoint:
         moment = asyncio.get_running_loop().time()
         if moment - self._used.get(agent.id, -60.0) >= 60:
             self._used[agent.id] = moment
-            self._calls.writer.submit(lambda: agents.note_use(agent.id))
+            self._calls.clerk.soon(lambda: agents.note_use(agent.id))
 
 
 def _server(scope: Scope) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 from config import Config
 from webapp.errors import Forbidden, NotFound, Refused, RpcError, Stale, TooMany
 from webapp.gateway import answers
-from webapp.gateway.calls import Call, Calls, NotWritten
+from webapp.gateway.call import Call
+from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogues, CatalogueTool
+from webapp.gateway.path import NotWritten
 from webapp.services import desk, patience
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
@@ -82,7 +84,7 @@ class People:
                         next_step="Load the page again and look at what changed.")  # fmt: skip
         if refusal := _refusal(tool, purpose, confirmed):
             if purpose == "try":
-                await self._calls.note_refusal(actor, tool.catalogue_name, arguments, refusal.what)
+                await self._calls.refusals.note(actor, tool.catalogue_name, arguments, refusal.what)
             raise refusal
         confirmed = confirmed and not desk.needs_second(row, tool.policy)
         about = {"purpose": purpose} | ({"confirmed_by": actor.name} if confirmed else {})

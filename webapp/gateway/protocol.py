@@ -9,7 +9,8 @@ from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
 from webapp.gateway import again, dialogues, finding
 from webapp.gateway.again import Again
-from webapp.gateway.calls import Answer, Call, Calls
+from webapp.gateway.call import Answer, Call
+from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
 from webapp.gateway.lines import Progress
@@ -120,7 +121,7 @@ class Protocol:
             return await self._call_tool(request, tool, arguments)
         except TooMany as refusal:
             asked_for = tool.catalogue_name if tool else str(name)[:200]
-            await self._calls.note_too_many(request.caller, asked_for, arguments, refusal.what)
+            await self._calls.refusals.note_too_many(request.caller, asked_for, arguments, refusal.what)
             return structured(_too_many(refusal), tool.definition if tool else None)
 
     async def _call_tool(
@@ -128,7 +129,7 @@ class Protocol:
     ) -> dict[str, Any]:
         if tool is None:
             name = str(request.params.get("name"))[:200]
-            await self._calls.note_refusal(request.caller, name, arguments, "not offered to this agent")
+            await self._calls.refusals.note(request.caller, name, arguments, "not offered to this agent")
             raise error(INVALID_PARAMS, f"Unknown tool: {name}", about("not_offered", "no"))
         state = request.params.get("requestState") if request.modern else None
         came, dialogue, given = again.read(state), dialogues.read(state), _another_round(request)
@@ -150,7 +151,9 @@ class Protocol:
         return structured(request.answer.result, tool.definition)
 
     async def _answer(self, call: Call, came: Again | None) -> Answer:
-        return await (self._calls.await_again(call, came.approval_id) if came else self._calls.answer(call))
+        return await (
+            self._calls.approvals.wait_again(call, came.approval_id) if came else self._calls.answer(call)
+        )
 
     async def _call_own(
         self, request: Request, name: str, arguments: dict[str, Any]
@@ -160,7 +163,7 @@ class Protocol:
             request.answer = await self._await(request, arguments)
             return structured(request.answer.result, own_tools.AWAIT_APPROVAL)
         if name == own_tools.MY_APPROVALS["name"]:
-            return await self._calls.of_agent(request.agent)
+            return await self._calls.approvals.of_agent(request.agent)
         if name == own_tools.SEARCH_TOOLS:
             return await self._finder.find(request.catalogue, request.agent, arguments, request.server)
         return None
@@ -195,7 +198,9 @@ class Protocol:
         approval_id, reason = str(arguments.get("approval_id", "")), str(arguments.get("reason", ""))
         seconds = own_tools.wait_seconds(arguments)
         try:
-            return await self._calls.await_own(request.agent, approval_id, seconds, reason, request.progress)
+            return await self._calls.approvals.wait_for_own(
+                request.agent, approval_id, seconds, reason, request.progress
+            )
         except NotFound:
             return Answer(failure("There is no approval with this id for this agent.", "invalid", "no"))
 

@@ -40,7 +40,7 @@ class Gateway:
         self._tasks = [
             asyncio.create_task(job)
             for job in (
-                self.calls.room.watch(),
+                self.calls.approvals.room.watch(),
                 upkeep.beat(),
                 upkeep.look_after_servers(),
                 upkeep.keep_signed_in(),
@@ -58,7 +58,7 @@ class Gateway:
     def leaving(self) -> None:
         """No new request will come: those that would go on for long end now."""
         self.endpoint.subscriptions.close()
-        self.calls.room.close()
+        self.calls.approvals.room.close()
 
     async def stop(self) -> None:
         """After the server has let go of its requests: approved calls under way end first, while it still beats."""
