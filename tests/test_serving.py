@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
+from tests.house import ROOT
 from tests.serving import alive, answers, gatehouse, listens, practice_server
 
 
@@ -38,3 +42,36 @@ def test_the_practice_server_starts_and_stops(tmp_path: Path) -> None:
     with practice_server(tmp_path) as url:
         assert answers(f"{url}/")
     assert not listens(port_of(url))
+
+
+# Large answers come and go, and between them come small things that stay.
+TOO_AND_FRO = """
+import ctypes, os, sys
+from webapp import serving
+
+def megabytes():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
+
+if "as served" in sys.argv:
+    serving.on_starting(None)
+libc, small = ctypes.CDLL(None), []
+libc.malloc.restype = ctypes.c_void_p
+before = megabytes()
+for _ in range(5):
+    large = []
+    for _ in range(20):
+        large.append(b"x" * 2**20)
+        small.append(libc.malloc(ctypes.c_size_t(1000)))
+    del large
+print(megabytes() - before)
+"""
+
+
+def test_what_large_answers_took_goes_back_to_the_system() -> None:
+    def kept(*how: str) -> float:
+        command = [sys.executable, "-c", TOO_AND_FRO, *how]
+        return float(subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout)
+
+    assert kept("as served") < 5
+    if platform.libc_ver()[0] == "glibc":
+        assert kept() > 15, "glibc gives back by itself what it was freed of: the setting may go"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import logging
@@ -19,6 +20,14 @@ from uvicorn_worker import UvicornWorker
 from webapp.logs import JsonLines
 
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "plain")
+# mallopt(3) of glibc: its numbers, and ours. What is large is mapped by itself and goes back to the system when it is
+# freed; left alone, glibc keeps the holes that large answers leave between small things. Few arenas: the threads hold
+# Python's lock while they allocate, so one each would only be one more place to keep holes.
+MALLOC = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, 128 * 1024),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 128 * 1024),
+    "MALLOC_ARENA_MAX": (-8, 2),
+}
 
 
 def without_query(record: logging.LogRecord) -> bool:
@@ -80,9 +89,19 @@ class Log(Logger):  # type: ignore[misc]
 def on_starting(arbiter: Arbiter) -> None:
     """Loaded once, before there are workers: they share it, and a new one is there in no time. Garbage collection in a
     worker leaves it alone, which would make a copy of every page that it looks at."""
+    _give_back_what_is_freed()
     importlib.import_module("webapp.asgi")
     gc.collect()
     gc.freeze()
+
+
+def _give_back_what_is_freed() -> None:
+    """Workers inherit it. Whoever has set one of glibc's variables is obeyed; other libraries of C don't know them."""
+    if not hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        return
+    for name, (parameter, value) in MALLOC.items():
+        if name not in os.environ:
+            libc.mallopt(parameter, value)
 
 
 def post_worker_init(worker: Worker) -> None:
