@@ -13,6 +13,7 @@ from tests.house import House
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import Animal, Answer, Ask, always, error, legacy, page
 from webapp.services.agent_errors import ABOUT
+from webapp.upstream.weight import MOST_VALUES
 
 OUTPUT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -134,6 +135,15 @@ def test_a_request_that_is_too_large_says_how_large_it_may_be(house: House, key:
     facts = reply.json()["error"]["data"][ABOUT]
     assert reply.status_code == 413 and facts["kind"] == "too_large"
     assert facts["limit_bytes"] == 4 * 1024 * 1024
+
+
+def test_a_request_of_too_many_values_is_not_even_read(house: House, key: str) -> None:
+    message = {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": [0] * (MOST_VALUES + 1)}}
+    reply = house.post(message, key)
+    facts = reply.json()["error"]["data"][ABOUT]
+    assert reply.status_code == 413 and facts == {
+        "kind": "too_large", "retry": "no", "limit_values": MOST_VALUES,
+    }  # fmt: skip
 
 
 def test_without_a_key_there_is_a_kind_too(house: House) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import time
 import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 
-from tests.load.faults import FAULTS, answered
+from tests.load.faults import FAULTS, answered, head
 from tests.upstream import zoo as z
-from webapp.errors import UpstreamError
+from webapp.errors import BadReply, UpstreamError
+from webapp.upstream import pace
 from webapp.upstream.client import MODERN, Client
 from webapp.upstream.wire import Wire
 
@@ -57,3 +59,48 @@ async def _after(client: Client) -> int:
         await client.call_tool("echo", {})
     await asyncio.sleep(0.05)  # the server lets go too
     return tracemalloc.get_traced_memory()[0] - before
+
+
+async def says_a_megabyte(ask: z.Ask) -> None:
+    await ask.write(answered(ask, {"text": "x" * MIB}))
+
+
+def test_large_answers_are_read_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast they come: in the time between, all else has its turn."""
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 0.1)
+
+    async def go() -> float:
+        async with asyncio.timeout(20), z.opened() as zoo:
+            url = zoo.put(z.modern(tools_call=says_a_megabyte))
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
+            client = Client(url, wire, version=MODERN, timeout=20)
+            began = time.monotonic()
+            await asyncio.gather(*(client.call_tool("echo", {}) for _ in range(2)))
+            await wire.aclose()
+            return time.monotonic() - began
+
+    slices = 2 * MIB / (256 * 1024)  # no loop reads more at once
+    assert asyncio.run(go()) >= (slices - 2) * 0.1
+
+
+async def says_it_byte_by_byte(ask: z.Ask) -> None:
+    await head(ask)
+    while True:
+        await ask.write(b"1\r\nx\r\n" * 50_000)
+
+
+@pytest.mark.usefixtures("nothing_is_collected")
+def test_an_answer_in_crumbs_costs_no_more_than_one_in_pieces() -> None:
+    async def go() -> int:
+        async with asyncio.timeout(20), z.opened() as zoo:
+            url = zoo.put(z.modern(tools_call=says_it_byte_by_byte))
+            wire = Wire(zoo.egress(), url, max_bytes=MIB, total_seconds=20)
+            client = Client(url, wire, version=MODERN, timeout=20)
+            tracemalloc.reset_peak()
+            with pytest.raises(BadReply) as caught:
+                await client.call_tool("echo", {})
+            assert caught.value.kind == "too_large"
+            await wire.aclose()
+            return tracemalloc.get_traced_memory()[1]
+
+    assert asyncio.run(go()) < 8 * MIB

@@ -44,7 +44,7 @@ from webapp.gateway.words import Words
 from webapp.logs import request_id
 from webapp.services import agents
 from webapp.services.agent_errors import about
-from webapp.upstream import strict
+from webapp.upstream import strict, weight
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
 Scope = MutableMapping[str, Any]
@@ -104,7 +104,7 @@ class Endpoint:
             return await self._tell_news(scope, headers, send)
         if scope["method"] != "POST":
             raise _not_served()
-        message = _parse(await self._body(receive))
+        message = await _message(await self._body(receive))
         # A body may take its time, and what was true when it began may not be any more.
         catalogue = await self._catalogues.current()
         agent = _authenticate(catalogue, headers)
@@ -255,6 +255,14 @@ def _authenticate(catalogue: Catalogue, headers: dict[str, str]) -> KnownAgent:
         what = "An agent key is needed: Authorization: Bearer gh_…"
         raise Refusal(401, INVALID_REQUEST, what, data=about("auth", "no"), headers=challenge)
     return agent
+
+
+async def _message(body: bytes) -> dict[str, Any]:
+    if len(body) > weight.LIGHT and not await weight.bearable(body):
+        facts = about("too_large", "no", limit_values=weight.MOST_VALUES)
+        what = f"The request has more than {weight.MOST_VALUES:,} values"
+        raise Refusal(413, INVALID_REQUEST, what, data=facts)
+    return _parse(body)
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -19,8 +19,12 @@ from webapp.upstream import sse
 from webapp.upstream.envelope import EVENT_STREAM
 from webapp.upstream.failures import explain
 from webapp.upstream.strict import ascii_encoded
+from webapp.upstream.weight import LIGHT, MOST_VALUES
 
 MAX_RESUMES = 3
+MOST_LISTED = (
+    1_000_000  # values of a page of tools: ten thousand tools with a dozen arguments each have so many
+)
 LONGEST_RETRY = 86_400
 CONNECT_SECONDS = 5.0
 NO_REQUEST = -1  # an id that nobody can answer
@@ -116,11 +120,12 @@ class Exchange:
         resumable: bool = False,
     ) -> Reply:
         """`seconds` is the most this exchange may take; whoever asks may stop waiting earlier."""
-        reader = sse.Reader(message["id"], on_message)
+        most = MOST_LISTED if message["method"] == "tools/list" else MOST_VALUES
+        reader = sse.Reader(message["id"], on_message, most)
         try:
             async with self._open("POST", headers, seconds, message) as response:
                 if not is_event_stream(response):
-                    return _whole(response, await response.aread(), reader.request_id)
+                    return await _whole(response, reader.request_id, most)
                 answer = await reader.answer(response)
             if answer is None and resumable:
                 answer = await self._resumed(reader, headers, seconds)
@@ -164,7 +169,7 @@ class Exchange:
                     await sse.Reader(NO_REQUEST, on_message).answer(response)
                     return True
                 if response.status_code not in NO_STREAM:
-                    result_of(_whole(response, await response.aread(), NO_REQUEST), self.url)
+                    result_of(await _whole(response, NO_REQUEST), self.url)
                 return False
 
     @asynccontextmanager
@@ -323,8 +328,11 @@ def _ended_without_answer(host: str) -> Unreachable:
     )
 
 
-def _whole(response: Response, body: bytes, request_id: int) -> Reply:
+async def _whole(response: Response, request_id: int, most_values: int = MOST_VALUES) -> Reply:
+    body = await response.aread()
     message, fault = None, None
+    if len(body) > LIGHT:
+        await sse.check_weight(body, most_values)
     if body and not 300 <= response.status_code < 400:
         try:
             message = sse.answer_in(sse.parsed(body), request_id)

@@ -1,4 +1,4 @@
-"""How fast a server may speak beside its answer: a flood of notifications is read no faster than it can be borne."""
+"""How fast servers may speak: what comes faster than it can be borne is not read yet, and in time they wait, too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import time
 
 AT_ONCE = 1000  # messages of one call, before anybody minds
 PER_SECOND = 500  # after that
+SLICE = 128 * 1024  # bytes of one answer, after which others have their turn
+SLICE_SECONDS = 0.002
 
 
 class Pace:
-    """One per call. Whoever reads the stream waits here after each message, and so does the server, in time."""
+    """Of the messages beside one call's answer. Whoever reads the stream waits here after each."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -21,3 +23,16 @@ class Pace:
         due = self._began + (self._heard - AT_ONCE) / PER_SECOND
         if (ahead := due - time.monotonic()) > 0:
             await asyncio.sleep(ahead)
+
+
+class Turns:
+    """Of all answers that are larger than a slice: together they get a slice at a time, so many times a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def wait(self) -> float:
+        """Seconds until whoever asks may read its next slice."""
+        moment = time.monotonic()
+        self._next = max(moment, self._next) + SLICE_SECONDS
+        return self._next - moment

@@ -10,6 +10,7 @@ import httpx2
 
 from webapp.errors import BadReply
 from webapp.upstream import strict
+from webapp.upstream.weight import LIGHT, MOST_VALUES, bearable
 
 MAX_RETRY_SECONDS = 30.0
 
@@ -22,6 +23,7 @@ class Reader:
 
     request_id: int
     on_message: MessageHandler | None = None
+    most_values: int = MOST_VALUES
     last_event_id: str = ""
     retry_seconds: float = 1.0
     bytes_read: int = 0
@@ -34,6 +36,8 @@ class Reader:
                 self._note(event)
                 if event.event != "message" or not event.data:
                     continue
+                if len(event.data) > LIGHT:
+                    await check_weight(event.data.encode(), self.most_values)
                 if (found := await self._take(parsed(event.data))) is not None:
                     return found
         except (httpx2.ReadError, httpx2.RemoteProtocolError):
@@ -54,6 +58,16 @@ class Reader:
             if "method" in one and self.on_message is not None:
                 await self.on_message(one)
         return None
+
+
+async def check_weight(body: bytes, most_values: int) -> None:
+    if not await bearable(body, most_values):
+        raise BadReply(
+            f"The server's answer has more than {most_values:,} values.",
+            kind="too_large",
+            why="Tools with very large answers would crowd out the others.",
+            next_step="Ask for less at a time.",
+        )
 
 
 def parsed(body: str | bytes) -> object:

@@ -19,6 +19,7 @@ import httpx2
 from webapp.errors import InvalidInput
 from webapp.upstream.egress import Egress
 from webapp.upstream.failures import kept_and_closed
+from webapp.upstream.pace import SLICE, Turns
 from webapp.upstream.transport import endless_head, no_answer, refuse_unread, too_large, too_slow
 
 MOST_CONNECTIONS = 100
@@ -29,8 +30,11 @@ MOST_HEADS = 64
 AHEAD = 256 * 1024
 # Bytes without a head's end or a part of a body: headers, trailers and interim answers that never end.
 MOST_BESIDES = 64 * 1024
+# What a piece of a body costs beside its bytes: whoever sends one byte at a time fills the memory forty times as fast.
+PIECE_COSTS = 64
 # 101 is for protocols that nobody asked for.
 NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+_turns = Turns()
 
 
 class Wire:
@@ -234,6 +238,7 @@ class _Connection(asyncio.Protocol):
         self._closed = False
         self._failure: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._resting = False
         self._idle_since = time.monotonic()
         self._parser: Any = None
         self.began = self.answered = False
@@ -277,9 +282,25 @@ class _Connection(asyncio.Protocol):
                 yield chunk
             if self._complete:
                 return
-            if self._transport and not self._transport.is_reading() and not self._closed:
-                self._transport.resume_reading()
+            self._read_on()
             await self._more()
+
+    def _rest(self) -> None:
+        """Others have their turn; whoever sends waits meanwhile."""
+        if self._transport is not None and not self._resting:
+            self._resting, self._slice = True, 0
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(_turns.wait(), self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Unless it rests, or whoever reads the stream of events has enough to read."""
+        held_up = self._resting or (self._is_stream and self._ahead > AHEAD)
+        if self._transport is not None and not self._closed and not held_up:
+            self._transport.resume_reading()
 
     def let_go(self) -> None:
         """Of the answer: it may be large. A failure knows, by its traceback, all that was read before it."""
@@ -293,7 +314,8 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self, most: int) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._most, self._size, self._ahead, self._besides = most, 0, 0, 0
+        self._most, self._size, self._ahead, self._besides, self._slice = most, 0, 0, 0, 0
+        self._pieces = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: deque[bytes] = deque()
         self._headers_complete = self._complete = self._is_stream = self.began = False
@@ -367,13 +389,17 @@ class _Connection(asyncio.Protocol):
             self._wake()
 
     def on_body(self, body: bytes) -> None:
-        self._size, self._besides = self._size + len(body), 0
-        if self._size > self._most:
+        size = len(body)
+        self._size, self._besides, self._pieces = self._size + size, 0, self._pieces + 1
+        if self._size > self._most or self._pieces * PIECE_COSTS > self._most:
             self._fail(too_large(self._host, self._most))
             return
         self._chunks.append(body)
-        self._ahead += len(body)
-        if self._ahead > AHEAD and self._is_stream and self._transport is not None:
+        self._ahead += size
+        self._slice += size + PIECE_COSTS
+        if self._slice > SLICE:
+            self._rest()
+        elif self._ahead > AHEAD and self._is_stream and self._transport is not None:
             self._transport.pause_reading()
         self._wake()
 
