@@ -10,12 +10,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Config
-from tests import databases
+from tests import databases, forked
 from tests.routes.visitors import Visitor, furnish
 from webapp import create_app
 from webapp.store.models import database
 
 databases.install()
+forked.install()
 
 
 @pytest.hookimpl(wrapper=True)

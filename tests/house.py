@@ -7,8 +7,8 @@ import json
 import os
 import re
 import socket
-import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +22,10 @@ from flask import Flask
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests import databases
+from tests import databases, forked
 from webapp.store.models import database
 
 T = TypeVar("T")
-ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
 
 
@@ -54,11 +53,7 @@ class House:
             done = Finished(result.exit_code, result.stdout, result.stderr)
         else:
             env = os.environ | {"DATABASE_URL": databases.url(self.data)} | self.env
-            ran = subprocess.run(
-                [sys.executable, "-m", "flask", "--app", "webapp", *arguments],
-                cwd=ROOT, env=env, input=stdin, capture_output=True, text=True, timeout=60,
-            )  # fmt: skip
-            done = Finished(ran.returncode, ran.stdout, ran.stderr)
+            done = _finished(arguments, dict(env), stdin)
         if check and done.code:
             raise AssertionError(f"{arguments} failed: {done.stderr}")
         return done
@@ -118,6 +113,15 @@ class House:
         page = http.get("/login")
         form = {"email": email, "password": PASSWORD, "csrf_token": token_in(page.text)}
         assert http.post("/login", data=form).url.path == "/"
+
+
+def _finished(arguments: tuple[str, ...], env: dict[str, str], stdin: str) -> Finished:
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder, name) for name in ("stdin", "stdout", "stderr")}
+        files["stdin"].write_text(stdin)
+        command = [sys.executable, "-m", "flask", "--app", "webapp", *arguments]
+        code = forked.start(command, env, **files).wait(60)
+        return Finished(code, files["stdout"].read_text(), files["stderr"].read_text())
 
 
 def last_message(reply: httpx2.Response) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from typing import Any
 
 import httpx2
 
-from tests import databases
-from tests.house import ROOT, House
+from config import ROOT
+from tests import databases, forked
+from tests.house import House
 
 START_SECONDS = 30.0
 STOP_SECONDS = 25.0
@@ -51,15 +52,11 @@ class Process:
     command: list[str]
     log: Path
     env: dict[str, str] = field(default_factory=dict)
-    running: subprocess.Popen[bytes] | None = None
+    running: subprocess.Popen[bytes] | forked.Forked | None = None
 
     def start(self) -> None:
         kept = {name: value for name, value in os.environ.items() if not UNSET.fullmatch(name)}
-        with self.log.open("ab") as log:
-            self.running = subprocess.Popen(
-                self.command, cwd=ROOT, env=kept | self.env, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+        self.running = forked.start(self.command, kept | self.env, stdout=self.log, stderr=self.log)
 
     @property
     def pid(self) -> int:

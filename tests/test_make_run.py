@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import ROOT
+from config import ROOT
 from tests.serving import Process, answers, free_port
 
 pytestmark = [

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from config import Config
+from config import ROOT, Config
 from tests.bench.measure import FRONT, Run, load, pin, program
-from tests.house import ROOT
 from tests.load.million import fill
 from tests.serving import gatehouse
 from webapp import create_app

@@ -15,8 +15,8 @@ from statistics import median
 import httpx2
 from packaging.requirements import Requirement
 
+from config import ROOT
 from tests.bench.measure import load, megabytes, program
-from tests.house import ROOT
 from tests.serving import Gatehouse, gatehouse
 
 HELD = 64

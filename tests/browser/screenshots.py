@@ -9,11 +9,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from config import ROOT
 from tests.browser import checkups, moments
 from tests.browser.moments import Act
 from tests.browser.scene import FIRST_PAGES, PAGES, first_day, scene
 from tests.browser.visitor import LOOKS, launch, visiting
-from tests.house import PASSWORD, ROOT
+from tests.house import PASSWORD
 
 FOLDER = ROOT / "docs" / "screenshots"
 BEFORE = {"setup": "/setup"}

@@ -17,7 +17,8 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.house import PASSWORD, ROOT, token_in
+from config import ROOT
+from tests.house import PASSWORD, token_in
 from tests.routes.visitors import opened
 from webapp.services import accounts, audit, tallying
 from webapp.services.audit import COMMAND, Actor, Row

@@ -13,8 +13,9 @@ import httpx2
 import pytest
 from cryptography.fernet import Fernet
 
+from config import ROOT
 from tests.databases import on_sqlite_only
-from tests.house import PASSWORD, ROOT, token_in
+from tests.house import PASSWORD, token_in
 from tests.services.sealed import keep, opened
 from tests.serving import gatehouse
 from webapp.errors import Refused, Stale

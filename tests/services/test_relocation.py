@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from config import ROOT
 from tests import databases, postgres
 from tests.browser.scene import scene
-from tests.house import ROOT, House
+from tests.house import House
 from tests.serving import gatehouse
 from webapp.errors import InvalidInput, Refused, Stale
 from webapp.services import accounts, agents, audit, backups, intents, relocation
