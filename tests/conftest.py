@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Config
-from tests import databases, forked
-from tests.routes.visitors import Visitor, furnish
+from tests import databases, forked, templates  # noqa: F401
+from tests.routes.visitors import Visitor, furnished_under
 from webapp import create_app
 from webapp.store.models import database
 
@@ -33,9 +33,7 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a person of each role, to be copied."""
-    data = tmp_path_factory.mktemp("furnished") / "data"
-    furnish(data)
-    return data
+    return furnished_under(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

@@ -18,7 +18,10 @@ from pathlib import Path
 from config import ROOT
 
 # Not webapp.serving, which reads its settings when it is imported.
-LOADED = ["webapp.asgi", "webapp.practice", "gunicorn.app.wsgiapp", "uvicorn_worker", "uvloop", "httptools"]
+LOADED = [
+    "tests.templates", "webapp.asgi", "webapp.practice",
+    "gunicorn.app.wsgiapp", "uvicorn_worker", "uvloop", "httptools",
+]  # fmt: skip
 NOTHING = Path(os.devnull)
 _on = False
 _context = multiprocessing.get_context("forkserver")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response, expect
 
 from tests.browser import chromium
 from tests.house import PASSWORD
 
+TIMEOUT_MS = 30_000  # the machine may have other things to do
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SPACED_OUT = """() => {
   const sheet = new CSSStyleSheet();
@@ -29,6 +30,7 @@ CUT_OFF = """() => [...document.querySelectorAll("body *")]
     return cuts && over && one.clientHeight > 1 && one.clientWidth > 1 && one.innerText?.trim();
   })
   .map((one) => `cut off when spaced out: ${one.outerHTML.slice(0, 100)}`)"""
+expect.set_options(timeout=TIMEOUT_MS)
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
@@ -102,7 +104,7 @@ class Visitor:
 @contextlib.contextmanager
 def visiting(browser: Browser, url: str, look: str = "light", **options: Any) -> Iterator[Visitor]:
     context = browser.new_context(**LOOKS[look] | {"reduced_motion": "reduce"} | options)  # type: ignore[arg-type]
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(TIMEOUT_MS)
     try:
         yield Visitor(context.new_page(), url)
     finally:

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from tests import databases
-from tests.routes.visitors import Visitor, furnish, opened
+from tests.routes.visitors import Visitor, furnished_under, opened
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import modern
 from webapp.services import checks, connections, integrations, sync
@@ -27,9 +27,7 @@ SETTINGS = "/settings/integrations"
 
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = tmp_path_factory.mktemp("furnished") / "data"
-    furnish(data)
-    return data
+    return furnished_under(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

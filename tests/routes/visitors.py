@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from html import unescape
@@ -28,12 +29,15 @@ def opened(data: Path, **settings: Any) -> Flask:
     return create_app(Config(data=data, **settings))
 
 
-def furnish(data: Path) -> None:
-    """A person of each role, for copies: hashing a password takes its time."""
+@functools.cache
+def furnished_under(folder: Path) -> Path:
+    """A data folder with a person of each role, for copies: hashing a password takes its time."""
+    data = folder / "furnished"
     create_app(Config(data=data))
     with database.connection_context():
         for role in ROLES:
             accounts.create_user(f"{role}@example.com", role.title(), PASSWORD, role, COMMAND)
+    return data
 
 
 @dataclass
