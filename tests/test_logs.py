@@ -16,7 +16,8 @@ from tests.house import PASSWORD, House, token_in
 from tests.serving import Gatehouse, gatehouse
 
 CANARIES = {
-    name: f"canary-{name}-{'5d2f8' * 4}" for name in ("password", "key", "code", "state", "token", "form")
+    name: f"canary-{name}-{'5d2f8' * 4}"
+    for name in ("password", "key", "code", "state", "token", "form", "invite")
 }
 METRICS = "the-token-of-metrics"
 
@@ -34,6 +35,7 @@ def visits(running: Gatehouse) -> None:
         assert http.post("/login", data=form | {"password": CANARIES["password"]}).status_code == 401
         http.post("/login", data={"csrf_token": CANARIES["form"]})
         http.get(f"/oauth/callback?code={CANARIES['code']}&state={CANARIES['state']}")
+        http.get(f"/invite/{CANARIES['invite']}", follow_redirects=True)
         http.get("/metrics", headers={"Authorization": f"Bearer {CANARIES['token']}"})
         http.get("/metrics", headers={"Authorization": f"Bearer {METRICS}"})
         http.get("/", headers={"X-Request-Id": CANARIES["token"]})

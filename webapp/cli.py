@@ -438,6 +438,8 @@ def import_inventory(path: Path, dry_run: bool) -> None:
     plan = moving.draw(found) if dry_run else moving.move_in(found, COMMAND)
     for change in plan.others:
         click.echo(change.what)
+    for change in plan.inside:
+        click.echo(f"Into your own network: {change.what}")
     for change in plan.loosening:
         click.echo(f"More permission: {change.what}")
     for change in plan.notes:

@@ -30,14 +30,18 @@ MALLOC = {
 }
 
 
-def without_query(record: logging.LogRecord) -> bool:
-    """Way back from a sign-in service: its query is a code and a state, which belong into no access log."""
+def without_secrets(record: logging.LogRecord) -> bool:
+    """What opens something belongs into no access log: the code and the state of a way back from a sign-in service,
+    and the token of an invitation."""
     if isinstance(record.args, tuple):
-        record.args = tuple(
-            one.partition("?")[0] if isinstance(one, str) and one.startswith("/oauth/") else one
-            for one in record.args
-        )
+        record.args = tuple(_short(one) if isinstance(one, str) else one for one in record.args)
     return True
+
+
+def _short(path: str) -> str:
+    if path.startswith("/invite/"):
+        return "/invite/…"
+    return path.partition("?")[0] if path.startswith("/oauth/") else path
 
 
 class GoodServer(Server):
@@ -61,7 +65,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        logging.getLogger("uvicorn.access").addFilter(without_query)
+        logging.getLogger("uvicorn.access").addFilter(without_secrets)
 
     async def _serve(self) -> None:
         """As UvicornWorker does, but for the class of the server."""

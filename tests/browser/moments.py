@@ -25,7 +25,7 @@ servers:
 - name: halo
   url: https://halo.example.com/mcp
   sign_in: oauth
-  allow: [{host: halo.example.com, port: 443, network: 10.20.0.0/16}]
+  allow: [{host: halo.example.com, port: 443, network: 10.20.0.0/24}]
   tools: {get_client: auto, delete_client: disabled}
 builtins:
 - name: network
@@ -94,6 +94,18 @@ def ask_for_code(page: Page) -> None:
     page.get_by_label("Code of your app").wait_for()
 
 
+def invite(page: Page) -> None:
+    page.get_by_label("E-mail").fill("new@example.com")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_text("Copy the link now").wait_for()
+
+
+def open_invitation(page: Page) -> None:
+    invite(page)
+    page.goto(page.locator("#invite-link").inner_text())
+    page.get_by_role("heading", name="Your invitation").wait_for()
+
+
 def upload(text: str) -> Act:
     def act(page: Page) -> None:
         file: FilePayload = {
@@ -128,6 +140,10 @@ BUSY: dict[str, tuple[str, Act]] = {
     "general-backups": ("/settings/general", back_up),
     "inventory-preview": ("/settings/general/inventory", upload(FILE)),
     "inventory-refused": ("/settings/general/inventory", upload(WRONG_FILE)),
+    "person-invited": ("/settings/people", invite),
+    "invitation": ("/settings/people", open_invitation),
+    "invitation-used-up": ("/invite/none", nothing),
+    "people-invited": ("/settings/people", nothing),
     "pause": ("/pause", nothing),
     "pause-refused": ("/pause", refuse_pause),
     "second-step-offer": ("/account/second-step", offer_second_step),

@@ -17,7 +17,7 @@ from webapp.practice import create_app as practice_app
 from webapp.services import checks, integrations, sync
 from webapp.services.audit import COMMAND, SYSTEM
 from webapp.store.fields import now
-from webapp.store.models import Entry, Integration
+from webapp.store.models import Agent, Connection, Entry, Integration, User
 from webapp.upstream.listing import Listing, parse_tools
 
 # Every page and state a person can see; {…} are filled in from the scene.
@@ -55,7 +55,9 @@ PAGES = {
     "agent": "/settings/agents/1",
     "agent-revoke": "/settings/agents/1/revoke",
     "people": "/settings/people",
+    "person-new": "/settings/people/new",
     "person": "/settings/people/2",
+    "person-leaves": "/settings/people/2/leave",
     "notices": "/settings/notices",
     "general": "/settings/general",
     "inventory": "/settings/general/inventory",
@@ -133,6 +135,7 @@ def _fill(house: House, practice: str) -> dict[str, str]:
     house.run("sync", "desk")
     house.do(_hosting)
     entry = house.do(lambda: _locked(practice))
+    house.do(_toms)
     return {"approval": _id(waiting), "entry": str(entry)}
 
 
@@ -160,6 +163,15 @@ def _locked(practice: str) -> int:
         .first()
     )
     return int(first.id)
+
+
+def _toms() -> None:
+    """What hangs on the login of one person."""
+    tom = User.get(User.email == "tom@example.com")
+    Agent.update(owner=tom).execute()
+    Integration.update(created_by=tom).where(Integration.name.in_(("desk", "locked"))).execute()
+    hosting = Integration.get(Integration.name == "hosting")
+    Connection.create(integration=hosting, kind="bearer", given_by=tom)
 
 
 def _id(answer: dict[str, dict[str, dict[str, str]]]) -> str:

@@ -24,6 +24,9 @@ ROLES = {
     "second_step.show": "viewer", "second_step.begin": "viewer", "second_step.confirm": "viewer",
     "second_step.renew_codes": "viewer", "second_step.turn_off": "viewer",
     "confirming.show": "viewer", "confirming.confirm": "viewer",
+    "leaving.show": "admin", "leaving.leave": "admin",
+    "people.new": "admin", "people.invite": "admin", "people.withdraw": "admin",
+    "invites.open_link": "anyone", "invites.show": "anyone", "invites.accept": "anyone",
     "people.require_second_step": "admin", "people.reset_second_step": "admin",
     "home.index": "viewer", "help.show": "viewer", "approvals.download": "technician",
     "approvals.arguments": "viewer",
@@ -58,7 +61,8 @@ ROLES = {
     "people.index": "admin", "people.create": "admin", "people.show": "admin", "people.set_role": "admin",
     "people.set_state": "admin", "people.reset_password": "admin", "people.end_sessions": "admin",
     "general.index": "viewer", "general.show": "viewer", "general.check_log": "technician",
-    "general.keep_log": "admin", "general.back_up": "admin",
+    "general.keep_log": "admin", "general.back_up": "admin", "general.download_backup": "admin",
+    "general.rotate_key": "admin",
     "inventory.show": "admin", "inventory.download": "admin", "inventory.preview": "admin",
     "inventory.bring_in": "admin", "general.download_segment": "admin",
     "account.show": "viewer", "account.rename": "viewer", "account.change_password": "viewer",
@@ -111,7 +115,8 @@ def path_for(rule: Rule) -> str:
     values = {
         "name": "desk", "step": "address", "catalogue_name": "mcp:desk:get_ticket", "approval_id": approval.id,
         "tool_id": Tool.get().id, "agent_id": 1, "user_id": User.select().order_by(User.id.desc()).first().id,
-        "entry_id": Entry.select().first().id, "segment_id": 999, "session_id": 999, "filename": "app.css",
+        "entry_id": Entry.select().first().id, "segment_id": 999, "invite_id": 999, "token": "none",
+        "session_id": 999, "filename": "app.css",
         "sign_in_id": "none", "standing_id": 999, "kind": "mail", "reason": "unknown", "bulk_id": "none",
     }  # fmt: skip
     return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]

@@ -51,13 +51,21 @@ GUARDED = [
     ("/settings/agents", {"name": "Night", "scope": "all"}),
     ("/settings/agents/1/key", {}),
     ("/settings/people", {"email": "new@example.com", "password": "a fine pass phrase", "role": "viewer"}),
+    ("/settings/people/invites", {"email": "new@example.com", "role": "admin"}),
+    ("/settings/people/invites/1/withdraw", {}),
     ("/settings/people/{person}/role", {"role": "technician"}),
+    ("/settings/people/{person}/leave", {"heir": "1", "seen": "x"}),
     ("/settings/people/{person}/state", {"state": "disabled"}),
     ("/settings/people/{person}/password", {"password": "another fine phrase"}),
     ("/settings/people/{person}/sessions/end", {}),
     ("/settings/people/{person}/second-step/reset", {}),
     ("/settings/people/second-step", {"role": "admin"}),
     ("/settings/general/backup", {}),
+    ("/settings/general/backups/gatehouse-20261127T020000Z.db", {}),
+    ("/settings/general/key", {}),
+    ("/settings/general/inventory", {"text": "gatehouse: 1", "seen": "x"}),
+    ("/settings/notices/mail", {"host": "mail.example.com", "password": "a fine pass phrase"}),
+    ("/settings/notices/webhook", {"url": "https://chat.example.com/another fine phrase"}),
     ("/settings/integrations/desk/setup/check/allow", {"place": "x"}),
     ("/account/second-step", {}),
 ]
@@ -78,7 +86,9 @@ def test_nothing_happens_before_they_have_shown_who_they_are(
         assert secret not in reply.text
 
 
-@pytest.mark.parametrize("path", ["/settings/people", "/settings/people/{person}"])
+@pytest.mark.parametrize(
+    "path", ["/settings/people", "/settings/people/new", "/settings/people/{person}", "/settings/notices"]
+)
 def test_pages_that_take_passwords_ask_before_they_are_shown(app: Flask, admin: Visitor, path: str) -> None:
     make_old()
     path = path.format(person=person().id)

@@ -1,4 +1,4 @@
-"""Settings → General: how long the log is kept, what went, and the files of it."""
+"""Settings → General: how long the log is kept, what went, and the files of it; a fresh key."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from config import Config
+from tests.databases import on_sqlite_only
 from tests.routes.logbook import call, write
 from tests.routes.visitors import Visitor, text_of
-from webapp.services import audit, retention, segments
+from tests.services.sealed import keep as keep_secret
+from tests.services.sealed import opened
+from webapp.services import audit, keys, retention, segments
 from webapp.services.retention import Retention
 from webapp.store.fields import now
 from webapp.store.models import Entry, Segment
+from webapp.store.postgresql import Postgresql
 
 
 def keep(visitor: Visitor, **form: str) -> str:
@@ -98,3 +103,42 @@ def test_a_changed_row_stops_the_removal_and_everybody_sees_it(admin: Visitor, v
     retention._note_problem("The log does not fit from row 2 on: nothing is removed from it.")
     for path in ("/settings/general", "/"):
         assert "does not fit from row 2" in viewer.get(path), path
+
+
+# --- the key
+
+
+@on_sqlite_only
+def test_the_key_is_rotated_by_a_button(admin: Visitor, technician: Visitor, config: Config) -> None:
+    keep_secret("one")
+    file = config.data / "secret.key"
+    before = file.read_text()
+    assert "Rotate key" in admin.get("/settings/general")
+    assert "Rotate key" not in technician.get("/settings/general")
+    assert technician.post("/settings/general/key").status_code == 403 and file.read_text() == before
+    assert admin.post("/settings/general/key").status_code == 303
+    after = file.read_text()
+    assert after != before and len(after.split()) == 1 and opened("one") == "canary-one"
+    page = admin.get("/settings/general")
+    assert "sealed with a new key. Keep a new copy of the key file." in text_of(page)
+    assert before.strip() not in page and after.strip() not in page
+    assert Entry.get(Entry.action == "key.rotated").actor == "admin@example.com"
+
+
+@on_sqlite_only
+def test_a_key_that_is_being_rotated_is_not_rotated_again(admin: Visitor, config: Config) -> None:
+    with keys._alone(config.data / "secret.key"):
+        reply = admin.post("/settings/general/key")
+    assert reply.status_code == 409 and "The key is being rotated already." in text_of(reply.text)
+
+
+def test_where_other_machines_may_have_key_files_no_page_rotates_the_key(
+    admin: Visitor, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "Sqlite", Postgresql)
+    before = (config.data / "secret.key").read_text()
+    page = admin.get("/settings/general")
+    assert "Rotate key" not in page and "by the command only" in page
+    reply = admin.post("/settings/general/key")
+    assert reply.status_code == 409 and "docs/postgresql.md" in reply.text
+    assert (config.data / "secret.key").read_text() == before

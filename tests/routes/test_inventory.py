@@ -81,6 +81,18 @@ def test_texts_of_the_file_are_shown_as_text(admin: Visitor) -> None:  # noqa: F
     assert "<b>" not in preview and "hidden-char" in preview
 
 
+def test_ways_into_the_own_network_are_named_each_and_all(admin: Visitor) -> None:  # noqa: F811
+    rows = [
+        f"- name: s{n}\n  url: https://s{n}.example/mcp\n"
+        f"  allow: [{{host: s{n}.example, port: 443, network: 10.{n // 256}.{n % 256}.0/24}}]\n"
+        for n in range(510)
+    ]
+    page = text_of(upload(admin, "gatehouse: 1\nservers:\n" + "".join(rows)).text)
+    assert "These open 510 ways into your own network" in page
+    for n in range(510):
+        assert f"s{n} may be at s{n}.example, port 443, in the network 10.{n // 256}.{n % 256}.0/24." in page
+
+
 def test_viewers_are_not_offered_it(viewer: Visitor, admin: Visitor) -> None:  # noqa: F811
     assert PLACE not in viewer.get("/settings/general")
     assert PLACE in admin.get("/settings/general")

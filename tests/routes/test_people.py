@@ -65,7 +65,7 @@ def test_what_cannot_be_used_is_said_beside_its_field(
     assert reply.status_code == 422
     beside = reply.text.partition(f'id="{field}-error"')[2].partition("</p>")[0]
     assert words in beside
-    assert 'aria-invalid="true"' in reply.text and "Error: People" in reply.text
+    assert 'aria-invalid="true"' in reply.text and "Error: Add a person" in reply.text
     assert (NEW | change)["password"] not in text_of(reply.text) or not change.get("password")
     assert User.select().count() == 3
 

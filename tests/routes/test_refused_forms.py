@@ -29,6 +29,7 @@ FORMS = [
     ("/settings/agents", AGENT | {"tool_search_above": "0"}, "tool_search_above", ["Claude"]),
     ("/settings/agents", AGENT | {"expires": "2001-01-01"}, "expires", ["Claude"]),
     ("/settings/agents/1/expiry", {"expires": "2001-01-01"}, "expires", []),
+    ("/settings/people/invites", {"email": "nobody", "role": "viewer"}, "email", ["nobody"]),
     ("/settings/people", PERSON | {"email": "nobody"}, "email", ["nobody", "New"]),
     ("/settings/people", PERSON | {"password": "short"}, "password", ["new@example.com"]),
     ("/settings/people/2/password", {"password": "short"}, "password", []),

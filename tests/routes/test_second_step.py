@@ -253,6 +253,21 @@ def test_new_recovery_codes_need_a_code_and_replace_the_old(app: Flask, viewer: 
     assert give(half_in(app), fresh[0]).status_code == 303
 
 
+def test_elsewhere_one_is_signed_out_when_it_is_turned_on_or_off(app: Flask, viewer: Visitor) -> None:
+    elsewhere = Visitor.signed_in(app, "viewer")
+    secret, _ = turned_on(viewer)
+    assert "/login" in elsewhere.browser.get("/account").headers["Location"]
+    assert viewer.get("/account")
+    again = half_in(app)
+    assert give(again, code_of(secret)).status_code == 303
+    half = half_in(app)
+    let_time_pass()
+    viewer.post(f"{PAGE}/off", code=code_of(secret))
+    assert "/login" in again.get("/account").headers["Location"]
+    assert half.get(CODE_PAGE).headers["Location"] == "/login"
+    assert "Elsewhere you are signed out." in viewer.get("/account")
+
+
 def test_turning_it_off_needs_a_code(app: Flask, viewer: Visitor) -> None:
     secret, _ = turned_on(viewer)
     assert viewer.post(f"{PAGE}/off", code="").status_code == 422

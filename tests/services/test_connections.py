@@ -41,6 +41,7 @@ def test_a_bearer_token_that_works_is_kept_sealed_and_sent(
     connections.save_headers(draft, "bearer", [headers.bearer(TOKEN)], ann)
     draft = integrations.find("desk")
     assert draft.state == "connected"
+    assert Connection.get().given_by_id == ann.id
     assert connections.credentials_for(draft).headers == {"Authorization": f"Bearer {TOKEN}"}
     assert TOKEN not in everything_stored()
     assert set(servers.sent("authorization")) == {f"Bearer {TOKEN}"}

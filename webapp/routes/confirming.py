@@ -17,7 +17,11 @@ from webapp.store.fields import now
 bp = Blueprint("confirming", __name__, url_prefix="/confirm")
 PROOF = "confirm-proof"
 NOT_CARRIED = {PROOF, "csrf_token"}
-SECRET = {"password", "old"}  # fields that no hidden field of a page may repeat
+SECRET = {
+    "password",
+    "old",
+    "url",
+}  # fields that no hidden field of a page may repeat; a webhook's address is one
 
 
 def recently(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:

@@ -11,7 +11,7 @@ from webapp.errors import Forbidden, InvalidInput, Refused
 from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import leave_for, page
-from webapp.services import audit, daily_backups, retention
+from webapp.services import audit, daily_backups, keys, retention
 from webapp.services.retention import Retention
 from webapp.store.database import KEY_FILE
 from webapp.store.secrets import vault
@@ -49,6 +49,33 @@ def back_up() -> ResponseReturnValue:
         return _page(error=refusal)
     flash(f"Backup written: {made.path.name}.")
     return leave_for(f"{url_for('.show')}#backups-head")
+
+
+@bp.post("/general/backups/<name>")
+@allow("admin")
+@recently
+def download_backup(name: str) -> ResponseReturnValue:
+    """A POST, because it is written down."""
+    path = daily_backups.take_out(name, current_actor())
+    return send_file(path, as_attachment=True, download_name=name, mimetype="application/vnd.sqlite3")
+
+
+@bp.post("/general/key")
+@allow("admin")
+@recently
+def rotate_key() -> ResponseReturnValue:
+    """Takes as long as a running worker may still write with the old key."""
+    try:
+        done = keys.rotate(settings().data, current_actor())
+    except Forbidden:
+        raise
+    except Refused as refusal:
+        return _page(error=refusal)
+    flash(f"{done.sealed} {'secret is' if done.sealed == 1 else 'secrets are'} sealed with a new key. "
+          "Keep a new copy of the key file.")  # fmt: skip
+    if done.lost:
+        flash(f"{done.lost} could not be opened before either: sign in to those servers again.")
+    return leave_for(f"{url_for('.show')}#key-head")
 
 
 @bp.post("/general/retention")
@@ -91,5 +118,5 @@ def _page(
         retention=retention.current(), problem=retention.problem(), segments=retention.newest_segments(),
         fewest_days=retention.FEWEST_DAYS, copies=daily_backups.kept(),
         copies_in=daily_backups.folder(),
-        copies_problem=daily_backups.problem(), key_file=key,
+        copies_problem=daily_backups.problem(), key_file=key, key_hindrance=keys.hindrance(),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from webapp.errors import Forbidden, Refused
 from webapp.routes.replies import came_from, is_htmx, leave_for
-from webapp.services import accounts, half_sessions, second_step
+from webapp.services import accounts, second_step
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.models import Session, User, database
@@ -182,10 +183,10 @@ def _page_asked_for() -> str | None:
 # --- the cookie
 
 
-def cookie_name() -> str:
+def cookie_name(plain: str = "sid") -> str:
     """`__Host-` needs Secure, and Secure cookies are dropped on plain http: on LAN names by every browser, on
     localhost by Safari and by programs. So the strong name is for https only."""
-    return "__Host-sid" if request.is_secure else "sid"
+    return f"__Host-{plain}" if request.is_secure else plain
 
 
 def set_cookie(response: Response, token: str) -> None:
@@ -201,29 +202,21 @@ def set_cookie(response: Response, token: str) -> None:
     )
 
 
-def drop_cookie(response: Response) -> None:
-    response.delete_cookie(cookie_name(), httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+def drop_cookie(response: Response, plain: str = "sid") -> None:
+    name = cookie_name(plain)
+    response.delete_cookie(name, httponly=True, secure=request.is_secure, samesite="Lax", path="/")
 
 
-def half_cookie() -> str:
-    return request.cookies.get(_half_cookie_name(), "")
+def passing_cookie(plain: str) -> str:
+    return request.cookies.get(cookie_name(plain), "")
 
 
-def set_half_cookie(response: Response, token: str) -> None:
+def set_passing_cookie(response: Response, plain: str, token: str, lives: timedelta) -> None:
+    """For somebody on the way to a session."""
     response.set_cookie(
-        _half_cookie_name(), token, max_age=int(half_sessions.LIVES.total_seconds()), httponly=True,
+        cookie_name(plain), token, max_age=int(lives.total_seconds()), httponly=True,
         secure=request.is_secure, samesite="Lax", path="/",
     )  # fmt: skip
-
-
-def drop_half_cookie(response: Response) -> None:
-    response.delete_cookie(
-        _half_cookie_name(), httponly=True, secure=request.is_secure, samesite="Lax", path="/"
-    )
-
-
-def _half_cookie_name() -> str:
-    return "__Host-half" if request.is_secure else "half"
 
 
 def _session_of_cookie() -> Session | None:

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, Stale
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor
 from webapp.routes.replies import leave_for, page
 from webapp.services import inventory, moving
@@ -41,6 +42,7 @@ def preview() -> ResponseReturnValue:
 
 @bp.post("")
 @allow("admin")
+@recently
 def bring_in() -> ResponseReturnValue:
     text, seen = request.form.get("text", ""), request.form.get("seen") or "nothing"
     try:

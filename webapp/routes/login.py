@@ -10,16 +10,16 @@ from webapp.routes.guards import (
     current_actor,
     current_session,
     drop_cookie,
-    drop_half_cookie,
-    half_cookie,
     login_limit,
+    passing_cookie,
     set_cookie,
-    set_half_cookie,
+    set_passing_cookie,
 )
 from webapp.routes.replies import leave_for, local, page
 from webapp.services import accounts, half_sessions
 
 bp = Blueprint("login", __name__)
+HALF = "half"  # the cookie between the password and the second step
 
 
 @bp.get("/login")
@@ -48,7 +48,7 @@ def create() -> ResponseReturnValue:
         )
     if signed_in.half:
         response = make_response(redirect(url_for(".ask_code", next=target or None), 303))
-        set_half_cookie(response, signed_in.token)
+        set_passing_cookie(response, HALF, signed_in.token, half_sessions.LIVES)
         return response
     return _inside(target, signed_in.token)
 
@@ -58,7 +58,7 @@ def create() -> ResponseReturnValue:
 def ask_code() -> ResponseReturnValue:
     """For whoever has shown their password a moment ago."""
     try:
-        half_sessions.user_of(half_cookie())
+        half_sessions.user_of(passing_cookie(HALF))
     except half_sessions.HalfOver:
         return redirect(url_for(".show", next=local(request.args.get("next", "")) or None), 303)
     return page("login/second_step.html", next=local(request.args.get("next", "")))
@@ -71,7 +71,7 @@ def check_code() -> ResponseReturnValue:
     target = local(form.get("next", ""))
     try:
         token = accounts.finish_sign_in(
-            half_cookie(), form.get("code", ""), request.remote_addr or "",
+            passing_cookie(HALF), form.get("code", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
         )  # fmt: skip
     except accounts.WrongCredentials as error:
@@ -80,7 +80,7 @@ def check_code() -> ResponseReturnValue:
         flash(f"{error.what} {error.next_step}")
         return redirect(url_for(".show", next=target or None), 303)
     response = _inside(target, token)
-    drop_half_cookie(response)
+    drop_cookie(response, HALF)
     return response
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, Refused
+from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor, settings
 from webapp.routes.replies import page
 from webapp.services import notices
@@ -18,12 +19,14 @@ bp = Blueprint("notices", __name__, url_prefix="/settings/notices")
 
 @bp.get("")
 @allow("admin")
+@recently
 def show() -> ResponseReturnValue:
     return _page()
 
 
 @bp.post("/mail")
 @allow("admin")
+@recently
 def save_mail() -> ResponseReturnValue:
     names = ("host", "port", "security", "user", "password", "sender", "recipients")
     given = {name: request.form.get(name, "")[:2000] for name in names}
@@ -38,6 +41,7 @@ def save_mail() -> ResponseReturnValue:
 
 @bp.post("/webhook")
 @allow("admin")
+@recently
 def save_webhook() -> ResponseReturnValue:
     private = request.form.get("private") == "on"
     try:

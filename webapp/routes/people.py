@@ -5,11 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import InvalidInput
+from webapp.errors import InvalidInput, Refused
 from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, current_actor
+from webapp.routes.invites import link
 from webapp.routes.replies import leave_for, page
-from webapp.services import accounts, authenticator, second_step
+from webapp.services import accounts, authenticator, invites, leaving, second_step
 from webapp.store.models import User
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
@@ -20,6 +21,13 @@ bp = Blueprint("people", __name__, url_prefix="/settings/people")
 @recently
 def index() -> ResponseReturnValue:
     return _page()
+
+
+@bp.get("/new")
+@allow("admin")
+@recently
+def new() -> ResponseReturnValue:
+    return _form()
 
 
 @bp.post("")
@@ -36,8 +44,35 @@ def create() -> ResponseReturnValue:
             current_actor(),
         )
     except InvalidInput as error:
-        return _page(status=error.status, error=error)
+        return _form(error)
     flash(f"{user.email} can sign in now. Tell them the password in person.")
+    return leave_for(url_for(".index"))
+
+
+@bp.post("/invites")
+@allow("admin")
+@recently
+def invite() -> ResponseReturnValue:
+    """Answers with the one page that ever shows the link."""
+    form, actor = request.form, current_actor()
+    try:
+        invited, token = invites.invite(form.get("email", ""), form.get("role", ""), actor)
+    except InvalidInput as error:
+        return _page(status=error.status, error=error)
+    address, problem, mailed = link(token), "", False
+    try:
+        mailed = invites.mail(invited, address)
+    except Refused as refusal:
+        problem = refusal.what
+    return page("people/invited.html", invited=invited, link=address, mailed=mailed, problem=problem)
+
+
+@bp.post("/invites/<int:invite_id>/withdraw")
+@allow("admin")
+@recently
+def withdraw(invite_id: int) -> ResponseReturnValue:
+    gone = invites.withdraw(invite_id, current_actor())
+    flash(f"The link of {gone.email} no longer works.")
     return leave_for(url_for(".index"))
 
 
@@ -114,6 +149,14 @@ def _show(person: User, error: InvalidInput | None = None) -> ResponseReturnValu
     return page(
         "people/show.html", status=error.status if error else 200, error=error, person=person,
         roles=accounts.ROLES, second_step_on=authenticator.is_on(person),
+        uses=leaving.uses_of(person),
+    )  # fmt: skip
+
+
+def _form(error: InvalidInput | None = None) -> ResponseReturnValue:
+    return page(
+        "people/new.html", status=error.status if error else 200, error=error, roles=accounts.ROLES,
+        typed=request.form,
     )  # fmt: skip
 
 
@@ -128,4 +171,5 @@ def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseRe
         owners=second_step.owners(),
         required=second_step.required_roles(),
         typed=request.form,
+        invites=invites.listed(),
     )

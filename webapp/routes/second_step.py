@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
 from webapp.routes.confirming import recently
-from webapp.routes.guards import allow, current_actor, current_user, login_limit
+from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit
 from webapp.routes.replies import leave_for, page
 from webapp.services import authenticator, second_step
 
@@ -33,7 +33,9 @@ def begin() -> ResponseReturnValue:
 def confirm() -> ResponseReturnValue:
     user = current_user()
     try:
-        codes = second_step.confirm(user, request.form.get("code", ""), current_actor(), login_limit())
+        codes = second_step.confirm(
+            user, request.form.get("code", ""), current_actor(), login_limit(), here=current_session()
+        )
     except InvalidInput as error:
         return page(
             "second_step/offer.html", status=error.status, error=error, offer=second_step.offered(user)
@@ -57,10 +59,16 @@ def renew_codes() -> ResponseReturnValue:
 @allow("viewer")
 def turn_off() -> ResponseReturnValue:
     try:
-        second_step.turn_off(current_user(), request.form.get("code", ""), current_actor(), login_limit())
+        second_step.turn_off(
+            current_user(),
+            request.form.get("code", ""),
+            current_actor(),
+            login_limit(),
+            here=current_session(),
+        )
     except InvalidInput as error:
         return _page(error)
-    flash("Your second step is off: your password alone opens your account.")
+    flash("Your second step is off: your password alone opens your account. Elsewhere you are signed out.")
     return leave_for(url_for("account.show"))
 
 

@@ -98,7 +98,7 @@ def make_first_admin(
             "This is not the set-up code.", field="code",
             next_step="It was printed when Gatehouse started; “flask --app webapp setup-code” prints it again.",
         )  # fmt: skip
-    values = _checked(email, name, password, "admin")
+    values = checked(email, name, password, "admin")
     hashed = passwords.hashed(password)
     with writing():
         if is_set_up():
@@ -119,14 +119,21 @@ def _plain(code: str) -> bytes:
 
 def create_user(email: str, name: str, password: str, role: str, actor: Actor) -> User:
     needs(actor, "admin")
-    values = _checked(email, name, password, role)
+    values = checked(email, name, password, role)
     hashed = passwords.hashed(password)
     with writing():
-        if User.get_or_none(User.email == values["email"]):
-            raise InvalidInput(f"{values['email']} has an account already.", field="email")
+        refuse_known(values["email"])
         user: User = User.create(**values, password_hash=hashed)
         audit.record("user.added", actor, details={"email": user.email, "role": role}, agents_notice=False)
     return user
+
+
+def refuse_known(email: str) -> None:
+    if known := User.get_or_none(User.email == email):
+        raise InvalidInput(
+            f"{email} has an account already.", field="email",
+            next_step="It is closed: open it again on that person’s page." if known.disabled_at else "",
+        )  # fmt: skip
 
 
 def get_user(user_id: int) -> User:
@@ -145,8 +152,7 @@ def find_user(email: str) -> User:
 
 def set_role(user: User, role: str, actor: Actor) -> None:
     needs(actor, "admin")
-    if role not in ROLES:
-        raise InvalidInput("A role is viewer, technician or admin.", field="role")
+    check_role(role)
     with writing():
         _keep_an_admin(user, still_admin=role == "admin")
         User.update(role=role).where(User.id == user.id).execute()
@@ -199,24 +205,36 @@ def _set_password(user: User, new: str, actor: Actor) -> None:
         audit.record("user.password", actor, details={"email": user.email}, agents_notice=False)
 
 
-def _keep_an_admin(user: User, *, still_admin: bool) -> None:
-    """Nobody can lock everybody out. In the caller's transaction."""
-    if (
-        not still_admin
-        and not User.active_admins().where(User.id != user.id).exists()
-        and user.role == "admin"
-    ):
+def refuse_last_admin(user: User) -> None:
+    """Nobody can lock everybody out."""
+    if user.role == "admin" and not User.active_admins().where(User.id != user.id).exists():
         raise Stale(f"{user.email} is the only admin left.", next_step="Make somebody else an admin first.")
 
 
-def _checked(email: str, name: str, password: str, role: str) -> dict[str, str]:
-    email = email.strip().lower()
-    if not EMAIL.fullmatch(email) or not email.isprintable():
-        raise InvalidInput("This is not an e-mail address.", field="email")
-    if role not in ROLES:
-        raise InvalidInput("A role is viewer, technician or admin.", field="role")
+def _keep_an_admin(user: User, *, still_admin: bool) -> None:
+    """In the caller's transaction."""
+    if not still_admin:
+        refuse_last_admin(user)
+
+
+def checked(email: str, name: str, password: str, role: str) -> dict[str, str]:
+    """The columns of an account, as far as it was typed. Raises InvalidInput."""
+    email = address(email)
+    check_role(role)
     passwords.check(password, email, email.partition("@")[0], name)
     return {"email": email, "name": name.strip()[:100], "role": role}
+
+
+def address(typed: str) -> str:
+    email = typed.strip().lower()
+    if not EMAIL.fullmatch(email) or not email.isprintable():
+        raise InvalidInput("This is not an e-mail address.", field="email")
+    return email
+
+
+def check_role(role: str) -> None:
+    if role not in ROLES:
+        raise InvalidInput("A role is viewer, technician or admin.", field="role")
 
 
 # --- signing in
@@ -348,8 +366,10 @@ def own_session(session_id: int, user: User) -> Session:
     return session
 
 
-def sign_out_everywhere(user: User) -> None:
-    Session.delete().where(Session.user == user).execute()
+def sign_out_everywhere(user: User, *, but: Session | None = None) -> None:
+    """In the caller's transaction."""
+    kept = but.id if but else 0
+    Session.delete().where(Session.user == user, Session.id != kept).execute()
     half_sessions.end_all(user)
 
 

@@ -193,6 +193,7 @@ def _store(integration: Integration, kind: str, wanted: list[Header], actor: Act
         "headers": [{"name": header.name, "template": header.template} for header in wanted],
         "secrets": _sealed(integration, [header.secret for header in wanted]),
         "account": "",
+        "given_by": actor.id if actor.kind == "user" else None,
         "verified_at": now(),
         "changed_at": now(),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from peewee import DatabaseError
 
 from config import Config
-from webapp.errors import Refused
+from webapp.errors import NotFound, Refused
 from webapp.services import accounts, audit, backups, times, turns
 from webapp.services.audit import SYSTEM, Actor
 from webapp.store import copies
@@ -122,6 +122,20 @@ def problem() -> str:
 def kept() -> list[Copy]:
     """Newest first."""
     return copies.found_in(_settings.folder)
+
+
+def take_out(name: str, actor: Actor) -> Path:
+    """The file of a backup that is kept, for somebody to carry away. Logged."""
+    accounts.needs(actor, "admin")
+    found = next((one for one in kept() if one.path.name == name), None)
+    if found is None:
+        raise NotFound(
+            "There is no such backup.", why="Older ones are removed when newer ones are made.",
+            next_step="Choose one of the list under Settings → General.",
+        )  # fmt: skip
+    with writing():
+        audit.record("backup.downloaded", actor, details={"file": name}, agents_notice=False)
+    return found.path
 
 
 def superfluous(found: Iterable[Copy]) -> list[Copy]:

@@ -165,7 +165,7 @@ def _connect(integration: Integration, account: str, actor: Actor) -> None:
     moment = now()
     values: dict[str, Any] = {
         "kind": "oauth", "headers": [], "secrets": None, "account": account,
-        "verified_at": moment, "changed_at": moment,
+        "given_by": actor.id if actor.kind == "user" else None, "verified_at": moment, "changed_at": moment,
     }  # fmt: skip
     replaced = Connection.update(**values).where(Connection.integration == integration).execute()
     if not replaced:

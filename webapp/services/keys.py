@@ -12,13 +12,14 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from webapp.errors import Stale
-from webapp.services import audit, intents
+from webapp.errors import Refused, Stale
+from webapp.services import accounts, audit, intents
 from webapp.services.audit import Actor
 from webapp.store.database import KEY_FILE, writing
 from webapp.store.fields import Sealed, now
-from webapp.store.models import MODELS, State, Worker, state
+from webapp.store.models import MODELS, State, Worker, database, state
 from webapp.store.secrets import read_keys, vault, write_keys
+from webapp.store.sqlite import Sqlite
 
 BITE = 200  # rows: a write of some milliseconds, and calls go on between two
 # A worker that sealed something a moment before the new key came waits this long for its turn to write, at most.
@@ -38,12 +39,15 @@ def rotate(data: Path, actor: Actor) -> Rotation:
 
     The new key and the old ones stand in the file until no row needs the old ones; workers read it by themselves.
     """
+    accounts.needs(actor, "admin")
+    if actor.kind == "user" and (why := hindrance()):
+        raise Stale(why, next_step="See docs/postgresql.md, Several instances.")
     path = data / KEY_FILE
     with _alone(path):
         for left in path.parent.glob(f"{path.name}.*.new"):  # of a rotation that was killed
             left.unlink()
         old = read_keys(path)
-        write_keys(path, [Fernet.generate_key(), *old])
+        _begin(path, [Fernet.generate_key(), *old])
         first = _seal_all()
         if Worker.select().where(Worker.seen_at > now() - intents.DEAD_AFTER).exists():
             time.sleep(SETTLE_SECONDS)
@@ -53,6 +57,23 @@ def rotate(data: Path, actor: Actor) -> Rotation:
             audit.record("key.rotated", actor, details={"secrets": done.sealed}, agents_notice=False)
         write_keys(path, [key for key in read_keys(path) if key not in old])
     return done
+
+
+def _begin(path: Path, keys: list[bytes]) -> None:
+    try:
+        write_keys(path, keys)
+    except OSError as error:
+        raise Refused(
+            f"The key file {path} can’t be written.", why=f"{error.strerror}. Nothing was changed.",
+            next_step="Give Gatehouse’s user the right to write in its folder, and make room there.",
+        ) from error  # fmt: skip
+
+
+def hindrance() -> str:
+    """Why no page may do it; empty where one may."""
+    if isinstance(database.obj, Sqlite):
+        return ""
+    return "On PostgreSQL other machines may have key files of their own, so the key is rotated by the command only."
 
 
 @contextmanager

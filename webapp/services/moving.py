@@ -27,10 +27,12 @@ CUT = "?…"  # as `shown_url` writes it
 
 @dataclass(frozen=True)
 class Change:
-    """`loosens`: agents may do more afterwards. Without `act` it is only said."""
+    """`loosens`: agents may do more afterwards; `inside`: a server gets into our own network. Without `act` it is only
+    said."""
 
     what: str
     loosens: bool = False
+    inside: bool = False
     act: Act | None = field(default=None, compare=False, repr=False)
 
 
@@ -43,12 +45,16 @@ class Plan:
         return hashlib.sha256("\n".join(one.what for one in self.changes).encode()).hexdigest()
 
     @property
+    def inside(self) -> list[Change]:
+        return [one for one in self.changes if one.inside]
+
+    @property
     def loosening(self) -> list[Change]:
         return [one for one in self.changes if one.loosens]
 
     @property
     def others(self) -> list[Change]:
-        return [one for one in self.changes if one.act and not one.loosens]
+        return [one for one in self.changes if one.act and not one.loosens and not one.inside]
 
     @property
     def notes(self) -> list[Change]:
@@ -89,7 +95,12 @@ def move_in(inventory: Inventory, actor: Actor, *, seen: str = "") -> Plan:
             if change.act:
                 change.act(actor)
         if plan.size:
-            details = {"changes": plan.size, "loosened": [one.what for one in plan.loosening][:100]}
+            loosened = [one.what for one in plan.loosening][:100]
+            details = {
+                "changes": plan.size,
+                "inside": [one.what for one in plan.inside],
+                "loosened": loosened,
+            }
             audit.record("inventory.imported", actor, details=details)
     return plan
 
@@ -187,7 +198,7 @@ def _allowance(line: ServerLine, given: dict[str, object]) -> Change:
     clear = ", without encryption" if allowance.cleartext else ""
     return Change(
         f"{line.name} may be at {allowance.host}, port {allowance.port}, in the network {allowance.network}{clear}.",
-        loosens=True,
+        inside=True,
         act=lambda actor: integrations.allow_private(integrations.find(line.name), allowance, actor),
     )
 

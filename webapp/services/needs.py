@@ -13,7 +13,7 @@ from webapp.services.figures import Failing
 from webapp.services.forecast import Due
 from webapp.services.health import Health
 from webapp.store.fields import now
-from webapp.store.models import WAITS, Agent, Approval, Integration, Tool
+from webapp.store.models import WAITS, Agent, Approval, Connection, Integration, Tool, User
 
 # In these states an integration needs nobody; changed tools are listed by themselves.
 QUIET = ("connected", "paused", "draft", "needs_review")
@@ -29,6 +29,7 @@ class Needs:
     troubled: list[tuple[Integration, Health]]
     failing: list[Failing]
     sign_ins: list[Due]
+    orphaned: list[Connection]  # used with the sign-in of somebody whose account is closed
     review: list[
         tuple[Integration, int, int]
     ]  # tools that wait for a look, and how many of them were flagged
@@ -54,6 +55,7 @@ def now_needed(integrations: list[Integration]) -> Needs:
         troubled=[(one, health.of(one)) for one in troubled],
         failing=[one for one in figures.failing() if one.integration.id not in known],
         sign_ins=[due for due in forecast.upcoming() if _soon(due) and due.integration.id not in known],
+        orphaned=_orphaned(),
         review=_to_review(),
         drafts=[one for one in integrations if one.state == "draft"],
         unseen=[one for one in integrations if _unseen(one)],
@@ -86,6 +88,12 @@ def _to_review() -> list[tuple[Integration, int, int]]:
         .order_by(Integration.title)
     )
     return [(row, row.waiting, row.suspicious) for row in query.objects()]
+
+
+def _orphaned() -> list[Connection]:
+    rows = Connection.select(Connection, Integration, User).join(Integration).switch(Connection)
+    left = User.disabled_at.is_null(False) & (Connection.kind != "none")
+    return list(rows.join(User, on=Connection.given_by).where(left).order_by(Integration.title))
 
 
 def _ending() -> list[Agent]:

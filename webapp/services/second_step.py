@@ -11,7 +11,7 @@ from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Authenticator, RecoveryCode, User, remember, state
+from webapp.store.models import Authenticator, RecoveryCode, Session, User, remember, state
 
 REQUIRED = "second_step_roles"  # in State: the roles that can't do without
 ISSUER = "Gatehouse"
@@ -47,8 +47,8 @@ def offered(user: User) -> Offer:
     return _offer(user, Authenticator.secret.open(str(user.id), row.secret))
 
 
-def confirm(user: User, code: str, actor: Actor, limit: Limit) -> list[str]:
-    """It is on from here; returns the recovery codes, this once."""
+def confirm(user: User, code: str, actor: Actor, limit: Limit, *, here: Session | None = None) -> list[str]:
+    """It is on from here; returns the recovery codes, this once. Sessions elsewhere than `here` end."""
     throttle.count(authenticator.bucket(user), limit)
     with writing():
         row = _waiting(user)
@@ -56,6 +56,7 @@ def confirm(user: User, code: str, actor: Actor, limit: Limit) -> list[str]:
             raise _wrong_code()
         Authenticator.update(on_since=now()).where(Authenticator.id == row.id).execute()
         throttle.clear(authenticator.bucket(user))
+        accounts.sign_out_everywhere(user, but=here)
         audit.record("second_step.on", actor, agents_notice=False)
         return authenticator.new_codes(user)
 
@@ -68,7 +69,8 @@ def renew_codes(user: User, code: str, actor: Actor, limit: Limit) -> list[str]:
         return authenticator.new_codes(user)
 
 
-def turn_off(user: User, code: str, actor: Actor, limit: Limit) -> None:
+def turn_off(user: User, code: str, actor: Actor, limit: Limit, *, here: Session | None = None) -> None:
+    """Sessions elsewhere than `here` end."""
     if user.role in required_roles():
         raise Forbidden(
             "Your role needs a second step.", next_step="Ask an admin to change that under Settings → People."
@@ -77,6 +79,7 @@ def turn_off(user: User, code: str, actor: Actor, limit: Limit) -> None:
     with writing():
         _spend(user, code, actor)
         _remove(user)
+        accounts.sign_out_everywhere(user, but=here)
         audit.record("second_step.off", actor, agents_notice=False)
 
 

@@ -129,6 +129,22 @@ class RecoveryCode(Table):
     code_hash = CharField(unique=True)
 
 
+class Invite(Table):
+    """An account that waits for its person. The link holds a random token, this row its SHA-256; both go when it is
+    taken up or withdrawn."""
+
+    token_hash = CharField(unique=True)
+    email = CharField(unique=True)  # lower case; another invitation takes the place of the first
+    role = CharField()
+    invited_by = ForeignKeyField(User, on_delete="CASCADE")
+    created_at = Moment(default=now)
+    expires_at = Moment()
+
+    @property
+    def over(self) -> bool:
+        return bool(self.expires_at <= now())
+
+
 class Throttle(Table):
     """Tries counted per bucket (an account, a network), shared by all workers."""
 
@@ -183,6 +199,8 @@ class Connection(Table):
     headers = Json(default=list)
     secrets = Sealed(null=True)  # [secret] in the order of `headers`; of OAuth see Grant
     account = CharField(default="")
+    # Who signed in there, or gave the token: none where it was the command line, or longer ago than the log goes.
+    given_by = ForeignKeyField(User, null=True, index=False, on_delete="SET NULL")
     verified_at = Moment(null=True)
     changed_at = Moment(default=now)
 
@@ -721,7 +739,7 @@ class Segment(Table):
 
 
 MODELS: list[type[Table]] = [
-    State, User, Session, HalfSession, Authenticator, RecoveryCode, Throttle, Integration,
+    State, User, Session, HalfSession, Authenticator, RecoveryCode, Invite, Throttle, Integration,
     Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
     Agent, AgentIntegration, Word, LogLevel, Standing, Approval, Pause, NoticeChannel, Notice, SignInNotice,

@@ -9,7 +9,7 @@ from typing import Any
 from webapp.services.approvals import record
 from webapp.store import generation
 from webapp.store.fields import now
-from webapp.store.models import Agent, Approval, Tool
+from webapp.store.models import Agent, Approval, Tool, User
 
 # How long an outcome is kept for an agent that never came back for it.
 KEEP_OUTCOME = timedelta(hours=24)
@@ -62,6 +62,11 @@ def withdraw(tools: Iterable[Tool]) -> int:
 def withdraw_of(agent: Agent) -> int:
     """The agent's key is revoked: nobody needs to decide about its calls any more. In the caller's transaction."""
     return _withdraw(Approval.agent == agent.id, "the agent's key was revoked")
+
+
+def withdraw_asked_by(person: User) -> int:
+    """They have left, and may try nothing any more. In the caller's transaction."""
+    return _withdraw(Approval.asked_by == person.id, "whoever asked for it has left")
 
 
 def withdraw_changed(tool_ids: Iterable[int]) -> int:

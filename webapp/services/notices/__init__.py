@@ -3,9 +3,19 @@ and never acts."""
 
 from __future__ import annotations
 
-from webapp.services.notices.channels import KINDS, Mail, of, remove, save_mail, save_webhook, switch
+from webapp.services.notices.channels import (
+    KINDS,
+    Mail,
+    of,
+    remove,
+    save_mail,
+    save_webhook,
+    switch,
+    tell_instead,
+    tells,
+)
 from webapp.services.notices.surroundings import configure
-from webapp.services.notices.telling import send_test, tell
+from webapp.services.notices.telling import send_test, tell, write_to
 
 __all__ = [
     "KINDS",
@@ -18,4 +28,7 @@ __all__ = [
     "send_test",
     "switch",
     "tell",
+    "tell_instead",
+    "tells",
+    "write_to",
 ]

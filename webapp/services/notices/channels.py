@@ -54,7 +54,7 @@ def save_mail(typed: Mail, actor: Actor) -> NoticeChannel:
     """Raises InvalidInput for what can't be used."""
     needs(actor, "admin")
     server = _server(typed)
-    settings = asdict(server) | {"sender": _address(typed.sender, "sender"), "recipients": _recipients(typed)}
+    settings = asdict(server) | {"sender": address(typed.sender, "sender"), "recipients": _recipients(typed)}
     del settings["password"]
     known = of("mail")
     password = typed.password or (_kept_password(known, server) if typed.user.strip() else "")
@@ -102,6 +102,23 @@ def remove(kind: str, actor: Actor) -> None:
     with writing():
         NoticeChannel.delete().where(NoticeChannel.id == one(kind).id).execute()
         audit.record("notices.changed", actor, details={"channel": KINDS[kind], "removed": True})
+
+
+def tells(email: str) -> bool:
+    """Whether notices go to this address."""
+    channel = of("mail")
+    return channel is not None and email in map(str.lower, channel.settings["recipients"])
+
+
+def tell_instead(email: str, other: str) -> None:
+    """Notices to the one address go to the other. In the caller's transaction."""
+    channel = of("mail")
+    if channel is None or not tells(email):
+        return
+    kept = [one for one in channel.settings["recipients"] if one.lower() not in (email, other)]
+    NoticeChannel.update(settings=channel.settings | {"recipients": [*kept, other]}).where(
+        NoticeChannel.id == channel.id
+    ).execute()
 
 
 def secret_of(channel: NoticeChannel) -> str:
@@ -174,15 +191,16 @@ def _kept_password(known: NoticeChannel | None, server: mail.MailServer) -> str:
     return secret_of(known) if known is not None and same else ""
 
 
-def _address(text: str, field: str) -> str:
-    address = text.strip()
-    if not EMAIL.fullmatch(address) or not address.isascii() or any(c in address for c in '<>,;"\\()'):
-        raise InvalidInput(f"“{address[:80]}” is no mail address.", field=field)
-    return address
+def address(text: str, field: str) -> str:
+    """One that a header of a mail can carry."""
+    found = text.strip()
+    if not EMAIL.fullmatch(found) or not found.isascii() or any(c in found for c in '<>,;"\\()'):
+        raise InvalidInput(f"“{found[:80]}” is no mail address.", field=field)
+    return found
 
 
 def _recipients(typed: Mail) -> list[str]:
-    found = [_address(part, "recipients") for part in re.split(r"[\s,;]+", typed.recipients) if part]
+    found = [address(part, "recipients") for part in re.split(r"[\s,;]+", typed.recipients) if part]
     if not found or len(found) > MOST_RECIPIENTS:
         raise InvalidInput(f"One to {MOST_RECIPIENTS} recipients are needed.", field="recipients")
     return list(dict.fromkeys(found))

@@ -47,6 +47,15 @@ def send_test(kind: str, actor: Actor) -> None:
         audit.record("notices.tested", actor, details={"channel": channels.KINDS[kind]}, agents_notice=False)
 
 
+def write_to(recipient: str, subject: str, text: str) -> bool:
+    """A mail to one person; False where there is no mail server to send it. Raises Refused where it was not sent."""
+    channel = channels.of("mail")
+    if channel is None or not channel.on:
+        return False
+    _mail(channel, [channels.address(recipient, "email")], subject, text)
+    return True
+
+
 def _claim(channel: NoticeChannel) -> News:
     """What this worker is to tell there now. Whoever moves `next_at` first has it."""
     if not news.untold(channel):
@@ -88,22 +97,23 @@ def _note(channel: NoticeChannel, problem: str) -> None:
 
 def _send(channel: NoticeChannel, subject: str, text: str) -> None:
     if channel.kind == "mail":
-        _mail(channel, subject, text)
+        ending = "Opening a link decides nothing."
+        _mail(channel, channel.settings["recipients"], subject, f"{text}\n\n{ending}")
     else:
         _post(channel, f"{subject}\n{text}")
 
 
-def _mail(channel: NoticeChannel, subject: str, text: str) -> None:
+def _mail(channel: NoticeChannel, recipients: list[str], subject: str, text: str) -> None:
     settings = channel.settings
     message = EmailMessage()
     message["Subject"], message["From"] = subject, settings["sender"]
-    message["To"] = ", ".join(settings["recipients"])
+    message["To"] = ", ".join(recipients)
     message["Date"], message["Message-ID"] = (
         formatdate(),
         make_msgid(domain=settings["sender"].rpartition("@")[2]),
     )
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(f"{text}\n\nOpening a link decides nothing.\n")
+    message.set_content(f"{text}\n")
     server = mail.MailServer(
         settings["host"],
         settings["port"],
