@@ -117,15 +117,15 @@ def test_a_persons_page_says_what_hangs_on_their_login(admin: Visitor, tom: User
     for words in LEFT:
         assert words in page.partition("What their login is used for")[2], words
     assert "signed in as desk@vendor.example at the vendor" in page and "with a token that they gave" in page
-    assert "In one browser" in page and "may call mcp:halo:delete until" in page
-    assert "Open" not in re.findall(r"Servers used with their sign-in(.*)At the vendor", page)[0]
+    assert "in one browser" in page and "may call mcp:halo:delete until" in page
+    assert "Open" not in re.findall(r"Servers used with their sign-in(.*)To the vendor", page)[0]
     assert "Nothing hangs on it." in text_of(admin.get(page_of(person("viewer"))))
 
 
 def test_the_preview_names_who_gets_what_and_changes_nothing(admin: Visitor, tom: User) -> None:
     before = Entry.select().count(), owned_by(tom)
     words, form = preview(admin, tom)
-    assert "Claude . goes to Admin" in words and "Stays theirs" in words and "withdrawn" in words
+    assert "Claude – goes to Admin" in words and "Stays theirs" in words and "withdrawn" in words
     assert form["heir"] == str(person("admin").id)
     assert (Entry.select().count(), owned_by(tom)) == before and not accounts.get_user(tom.id).disabled_at
 
@@ -216,7 +216,7 @@ def test_notices_to_them_go_to_whoever_takes_over(app: Flask, admin: Visitor, to
                              "ann@example.com Technician@example.com", True)  # fmt: skip
         notices.save_mail(typed, COMMAND)
     words, form = preview(admin, tom)
-    assert "Are mailed to them. go to admin@example.com" in words
+    assert "mailed to them – go to admin@example.com" in words
     admin.post(f"{page_of(tom)}/leave", **form)
     channel = notices.of("mail")
     assert channel and channel.settings["recipients"] == ["ann@example.com", "admin@example.com"]
