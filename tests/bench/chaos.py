@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.bench.measure import Run
@@ -18,28 +19,33 @@ PAUSE = 1.0  # between two calls of one tool of a broken server; each has two to
 
 
 def chaos(rounds: int, seconds: float) -> None:
-    """Two workers, as it is shipped; they share the machine with the agents and all servers."""
+    """Two workers, as it is shipped; they share the machine with the agents and all servers. How much of what agents
+    notice comes from that alone, calls show that go past Gatehouse meanwhile."""
     with tempfile.TemporaryDirectory() as folder, scene(Path(folder)) as here:
         here.healthy(seconds)  # warm
-        quiet = [_middle(here, rounds, seconds, rate) for rate in RATES]
+        measures = {
+            f"{words}, {f'{rate} calls/s' if rate else 'as fast as they can'}": partial(how, seconds, rate)
+            for rate in RATES
+            for words, how in (("directly", here.past_it), ("through Gatehouse", here.healthy))
+        }
+        quiet = [_middle(rounds, measure) for measure in measures.values()]
         here.throw_the_switch()
         with _calls_to_the_broken(here):
-            loud = [_middle(here, rounds, seconds, rate) for rate in RATES]
+            loud = [_middle(rounds, measure) for measure in measures.values()]
         print(
-            f"\n{f'32 agents, {len(KINDS)} broken servers':<34}{'calls/s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p95 ×':>7}"
+            f"\n{f'32 agents, {len(KINDS)} broken servers':<40}{'calls/s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p95 ×':>7}"
         )
-        for rate, before, now in zip(RATES, quiet, loud, strict=True):
-            for words, run in (("quiet", before), ("  with chaos", now)):
-                words += f", {rate} calls/s" if rate else ", as fast as they can"
+        for words, before, now in zip(measures, quiet, loud, strict=True):
+            for what, run in ((words, before), ("  with chaos", now)):
                 print(
-                    f"{words:<34}{run.rate:>9,.0f}{run.p50:>9.2f}{run.p95:>9.2f}{run.p95 / before.p95:>7.2f}"
+                    f"{what:<40}{run.rate:>9,.0f}{run.p50:>9.2f}{run.p95:>9.2f}{run.p95 / before.p95:>7.2f}"
                 )
         print(f"calls to broken servers meanwhile: {sum(map(len, here.answers.values())):,}", flush=True)
 
 
-def _middle(here: Scene, rounds: int, seconds: float, rate: float) -> Run:
+def _middle(rounds: int, measure: Callable[[], Run]) -> Run:
     """The round in the middle, by p95."""
-    return sorted((here.healthy(seconds, rate) for _ in range(rounds)), key=lambda run: run.p95)[rounds // 2]
+    return sorted((measure() for _ in range(rounds)), key=lambda run: run.p95)[rounds // 2]
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ TOOLS = ("get_thing", "create_thing")
 class Scene:
     served: Gatehouse
     broken: str
+    sound: str  # the address of the server whose tools those agents call
     agents: str  # the key of those that call healthy servers
     unlucky: str  # and of the one that calls the others
     commands: House  # runs commands in this process, which is quick
@@ -46,6 +47,10 @@ class Scene:
         return load(
             f"{self.served.url}/mcp", agents=32, seconds=seconds, pids=self.served.workers(), **options
         )
+
+    def past_it(self, seconds: float, rate: float = 0) -> Run:
+        """The same calls straight to the healthy server: what the machine has left for all who don't use Gatehouse."""
+        return load(self.sound, agents=32, seconds=seconds, tool="get_item_0", rate=str(rate))
 
     async def suffer(self, goes_on: Callable[[int], bool], pause: float = 0.0) -> None:
         """Reads and writes, side by side, on each broken server; `goes_on` is asked before each round."""
@@ -93,7 +98,7 @@ def scene(folder: Path, **settings: Any) -> Iterator[Scene]:
             folder, CALL_SECONDS=CALL_SECONDS, CA_FILE=folder / "authority.pem", **settings
         ) as served:
             try:
-                yield Scene(served, broken, *keys, commands)
+                yield Scene(served, broken, addresses["ten"], *keys, commands)
             finally:
                 database.close()
 
