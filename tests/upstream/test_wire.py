@@ -8,7 +8,9 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
+import httpx2
 import pytest
 
 from tests.load.faults import FAULTS, answered, head
@@ -104,3 +106,56 @@ def test_an_answer_in_crumbs_costs_no_more_than_one_in_pieces() -> None:
             return tracemalloc.get_traced_memory()[1]
 
     assert asyncio.run(go()) < 8 * MIB
+
+
+async def says_little_very_often(ask: z.Ask) -> None:
+    await z.begin_stream(ask)
+    params = {"progressToken": ask.message["id"], "progress": 1}
+    await ask.write(z.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}) * 200)
+    await ask.write(b":\n" * 100_000)
+    await ask.write(z.event({"jsonrpc": "2.0", "id": ask.message["id"], "result": {}}))
+    ask.writer.close()
+
+
+def test_others_have_their_turn_between_two_messages() -> None:
+    """Also where hundreds came in one piece."""
+
+    async def go() -> list[int]:
+        turns, seen = 0, list[int]()
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def heard(_: dict[str, Any]) -> None:
+            seen.append(turns)
+
+        async with asyncio.timeout(20), z.opened() as zoo:
+            url = zoo.put(z.modern(tools_call=says_little_very_often))
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
+            task = asyncio.create_task(other())
+            await Client(url, wire, version=MODERN, timeout=20).call_tool("echo", {}, on_progress=heard)
+            task.cancel()
+            await wire.aclose()
+        return seen
+
+    seen = asyncio.run(go())
+    assert len(seen) == len(set(seen)) == 200
+
+
+def test_a_thousand_lines_are_not_taken_apart_at_once() -> None:
+    async def go() -> list[bytes]:
+        async with asyncio.timeout(20), z.opened() as zoo:
+            url = zoo.put(says_little_very_often)
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
+            asking = wire.stream(
+                "POST", url, content=b'{"id":1}', headers={}, timeout=httpx2.Timeout(20), extensions={}
+            )
+            async with asking as response:
+                chunks = [chunk async for chunk in response.aiter_raw()]
+            await wire.aclose()
+            return chunks
+
+    assert max(chunk.count(b"\n") for chunk in asyncio.run(go())) <= 16 * 1024

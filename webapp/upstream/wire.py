@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,10 @@ MOST_HEADS = 64
 # What is read ahead of whoever reads the stream of events.
 AHEAD = 256 * 1024
 # Bytes without a head's end or a part of a body: headers, trailers and interim answers that never end.
-MOST_BESIDES = 64 * 1024
+MOST_BESIDES = 32 * 1024
+# What is taken apart at a time: a read may bring a quarter of a megabyte, of nothing but line ends.
+BITE = 16 * 1024
+MANY_LINES = 500
 # What a piece of a body costs beside its bytes: whoever sends one byte at a time fills the memory forty times as fast.
 PIECE_COSTS = 64
 # 101 is for protocols that nobody asked for.
@@ -220,6 +223,13 @@ def _netloc(url: httpx2.URL) -> str:
     return url.netloc.decode("ascii")
 
 
+def _bites(chunk: bytes) -> Iterable[bytes]:
+    """One large event in its large pieces, which leave fewer holes in memory; many small ones few at a time."""
+    if len(chunk) <= BITE or chunk.count(b"\n") <= MANY_LINES:
+        return (chunk,)
+    return (chunk[start : start + BITE] for start in range(0, len(chunk), BITE))
+
+
 class _Events(httpx2.AsyncByteStream):
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
@@ -262,13 +272,15 @@ class _Connection(asyncio.Protocol):
         refuse_unread(head, self._host, most)
         if head.get("content-type", "").lower().startswith("text/event-stream"):
             self._is_stream = True
+            if self._body:  # came with the head
+                self._put_by(bytes(self._body))
             question = httpx2.Request("POST", f"http://{self._host}")
             return httpx2.Response(
                 self._status, headers=self._headers, stream=_Events(self), request=question
             )
         while not self._complete:
             await self._more()
-        return Whole(self._status, head, b"".join(self._chunks))
+        return Whole(self._status, head, bytes(self._body))
 
     def expire(self, seconds: float) -> None:
         if not self._complete:
@@ -279,7 +291,9 @@ class _Connection(asyncio.Protocol):
             while self._chunks:
                 chunk = self._chunks.popleft()
                 self._ahead -= len(chunk)
-                yield chunk
+                for bite in _bites(chunk):
+                    yield bite
+                    await asyncio.sleep(0)
             if self._complete:
                 return
             self._read_on()
@@ -305,6 +319,7 @@ class _Connection(asyncio.Protocol):
     def let_go(self) -> None:
         """Of the answer: it may be large. A failure knows, by its traceback, all that was read before it."""
         self._chunks.clear()
+        self._body = bytearray()
         self._failure = None
 
     def close(self) -> None:
@@ -317,7 +332,8 @@ class _Connection(asyncio.Protocol):
         self._most, self._size, self._ahead, self._besides, self._slice = most, 0, 0, 0, 0
         self._pieces = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] = deque()  # of a stream
+        self._body = bytearray()  # of what is wanted whole: one piece of memory, however many it comes in
         self._headers_complete = self._complete = self._is_stream = self.began = False
         self._status, self._keep_alive = 0, False
 
@@ -351,6 +367,12 @@ class _Connection(asyncio.Protocol):
             self.close()
             return
         self.began = True
+        for start in range(0, len(data), BITE):
+            self._take(data[start : start + BITE])
+            if self._failure is not None:
+                return
+
+    def _take(self, data: bytes) -> None:
         self._besides += len(data)
         try:
             self._parser.feed_data(data)
@@ -394,14 +416,20 @@ class _Connection(asyncio.Protocol):
         if self._size > self._most or self._pieces * PIECE_COSTS > self._most:
             self._fail(too_large(self._host, self._most))
             return
-        self._chunks.append(body)
-        self._ahead += size
         self._slice += size + PIECE_COSTS
         if self._slice > SLICE:
             self._rest()
-        elif self._ahead > AHEAD and self._is_stream and self._transport is not None:
-            self._transport.pause_reading()
+        if self._is_stream:
+            self._put_by(body)
+        else:
+            self._body += body
         self._wake()
+
+    def _put_by(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._ahead += len(chunk)
+        if self._ahead > AHEAD and self._transport is not None:
+            self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         if self._status < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
