@@ -52,9 +52,17 @@ def test_a_write_is_never_sent_once_more(house: House, odd: Farm, key: str) -> N
 
 
 @pytest.mark.parametrize(
-    "fault", ["huge-header", "headers-without-end", "hints-without-end", "trailers-without-end"]
+    "fault",
+    [
+        "huge-header",
+        "headers-without-end",
+        "hints-without-end",
+        "trailers-without-end",
+        "never-ends",
+        "event-without-end",
+    ],
 )
-def test_heads_and_tails_without_end_are_cut(house: House, odd: Farm, key: str, fault: str) -> None:
+def test_what_has_no_end_is_cut(house: House, odd: Farm, key: str, fault: str) -> None:
     odd.put(serving(FAULTS[fault].animal))
     assert failed(house.call(key, "odd__get_thing"))["kind"] == "too_large"
 

@@ -21,7 +21,7 @@ from tests.upstream import zoo as z
 from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, RpcError, Unreachable, UpstreamError
 from webapp.upstream.client import MODERN, Client
 from webapp.upstream.egress import Allowance, Egress
-from webapp.upstream.pace import AT_ONCE, PER_SECOND
+from webapp.upstream.pace import AT_ONCE, PER_SECOND, SHOWN_AT_ONCE, SHOWN_PER_SECOND
 
 META = "io.modelcontextprotocol/"
 
@@ -361,26 +361,40 @@ async def test_reading_ends_with_the_answer_though_the_stream_goes_on(zoo: z.Zoo
     assert [(params["progress"], params["vendor"]) for params in heard] == [(1, "x"), (2, "x")]
 
 
-@in_the_zoo
-async def test_a_flood_of_progress_is_read_no_faster_than_it_can_be_borne(zoo: z.Zoo) -> None:
-    heard = 0
+class Listener:
+    """Counts what a server says beside its answer."""
 
+    def __init__(self) -> None:
+        self.logs = self.progress = 0
+
+    async def log(self, params: dict[str, Any]) -> None:
+        self.logs += 1
+
+    async def note(self, params: dict[str, Any]) -> None:
+        self.progress += 1
+
+    async def oblige(self, method: str, params: dict[str, Any]) -> None:
+        return None
+
+
+@in_the_zoo
+async def test_a_flood_is_read_no_faster_than_it_can_be_borne(zoo: z.Zoo) -> None:
     async def flooding(ask: z.Ask) -> None:
         await z.begin_stream(ask)
         params = {"progressToken": ask.params["_meta"]["progressToken"], "progress": 1}
-        flood = z.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}) * 100
+        progress = z.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+        spoken = z.event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "so"}})
         while True:
-            await ask.write(flood)
+            await ask.write((progress + spoken) * 100)
 
-    async def listen(params: dict[str, Any]) -> None:
-        nonlocal heard
-        heard += 1
-
+    listener = Listener()
     async with zoo.client(calling(flooding)) as client:
         began = time.monotonic()
         with pytest.raises(Unreachable):
-            await client.call_tool("echo", {}, on_progress=listen, timeout=1)
-        assert AT_ONCE < heard <= AT_ONCE + PER_SECOND * (time.monotonic() - began) + 1
+            await client.call_tool("echo", {}, on_progress=listener.note, asker=listener, timeout=2)
+        took = time.monotonic() - began
+    assert AT_ONCE < 2 * listener.logs <= AT_ONCE + PER_SECOND * took + 2
+    assert SHOWN_AT_ONCE / 2 < listener.progress <= SHOWN_AT_ONCE / 2 + SHOWN_PER_SECOND * took + 2
 
 
 @in_the_zoo

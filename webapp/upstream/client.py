@@ -77,6 +77,7 @@ class _Ask:
     sent: bool = False
     questions: set[asyncio.Task[None]] = field(default_factory=set)
     asked: int = 0
+    pace: Pace = field(default_factory=Pace)
 
 
 class Client:
@@ -327,11 +328,9 @@ class Client:
             header_map=self._header_map(ask),
         )
 
-        pace = Pace()
-
         async def heard(incoming: dict[str, Any]) -> None:
             await self._hear(incoming, ask, session)
-            await pace.keep()
+            await ask.pace.keep()
 
         ask.sent = True
         return await self._exchange.ask(
@@ -346,7 +345,7 @@ class Client:
                 await ask.asker.log(params)
         elif incoming["method"] == "notifications/progress" and ask is not None and ask.on_progress:
             params = incoming.get("params")
-            if isinstance(params, dict) and params.get("progressToken") == ask.number:
+            if isinstance(params, dict) and params.get("progressToken") == ask.number and ask.pace.shows():
                 await ask.on_progress(params)
         elif incoming["method"] == "notifications/tools/list_changed" and self._on_tools_changed is not None:
             self._on_tools_changed()

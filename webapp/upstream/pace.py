@@ -7,6 +7,7 @@ import time
 
 AT_ONCE = 500  # messages of one call, before anybody minds
 PER_SECOND = 250  # after that
+SHOWN_AT_ONCE, SHOWN_PER_SECOND = 100, 20  # messages about progress, of which each outdates the one before
 SLICE = 128 * 1024  # bytes of one answer, after which others have their turn
 SLICE_SECONDS = 0.002
 
@@ -17,6 +18,15 @@ class Pace:
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._heard = 0
+        self._shown = 0.0
+
+    def shows(self) -> bool:
+        """Whether one more message about progress goes on to who waits; what comes faster is left out."""
+        moment = time.monotonic()
+        if self._heard >= SHOWN_AT_ONCE and moment - self._shown < 1 / SHOWN_PER_SECOND:
+            return False
+        self._shown = moment
+        return True
 
     async def keep(self) -> None:
         self._heard += 1

@@ -385,6 +385,7 @@ class _Connection(asyncio.Protocol):
         self._closed = True
         if (
             self._parser is not None
+            and self._failure is None
             and self._headers_complete
             and not self._complete
             and self._until_closed()
