@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import sqlite3
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,16 +127,67 @@ def test_nobody_else_can_read_what_is_being_restored(
     (tmp_path / "copy.db").chmod(0o644)
     (data / "gatehouse.restored").touch(mode=0o644)
     modes: list[int] = []
-    real = Path.write_bytes
+    real = shutil.copyfileobj
 
-    def write(path: Path, content: bytes) -> int:
-        written = real(path, content)
-        modes.append(path.stat().st_mode & 0o777)
-        return written
+    def write(source: Any, file: Any) -> None:
+        modes.append(os.fstat(file.fileno()).st_mode & 0o777)
+        real(source, file)
 
-    monkeypatch.setattr(Path, "write_bytes", write)
+    monkeypatch.setattr(shutil, "copyfileobj", write)
     backups.restore(tmp_path / "copy.db")
     assert modes == [0o600] and (data / "gatehouse.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("step", ["shutil.copyfileobj", "os.fsync", "os.link", "os.replace"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_restore_that_ends_at_any_step_leaves_a_whole_database(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    with database.connection_context():
+        keep("before")
+        backups.backup(tmp_path / "copy.db", COMMAND)
+        keep("since")
+    module, name = step.split(".")
+    real = getattr(sys.modules[module], name)
+
+    def cut(*args: Any) -> None:
+        if after:
+            real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, cut)
+    with pytest.raises(KeyboardInterrupt):
+        backups.restore(tmp_path / "copy.db")
+    monkeypatch.undo()
+    open_store(data)
+    with database.connection_context():
+        there = {approval.id for approval in Approval.select()}
+        assert there == ({"before"} if (step, after) == ("os.replace", True) else {"before", "since"})
+    backups.restore(tmp_path / "copy.db")
+    open_store(data)
+    with database.connection_context():
+        assert {approval.id for approval in Approval.select()} == {"before"} and audit.verify().intact
+
+
+def test_each_restore_keeps_what_was_there(data: Path, tmp_path: Path) -> None:
+    """Whole: with what its last writer had not yet brought into the file."""
+    with database.connection_context():
+        backups.backup(tmp_path / "copy.db", COMMAND)
+    for name in ("one", "two"):
+        with database.connection_context():
+            keep(name)
+        with contextlib.closing(
+            sqlite3.connect(data / "gatehouse.db")
+        ) as reader:  # the file is not taken in yet
+            reader.execute("SELECT count(*) FROM approval").fetchone()
+            backups.restore(tmp_path / "copy.db")
+        open_store(data)
+    kept = sorted(
+        path for path in data.glob("gatehouse.db.before-*") if not path.suffix.endswith(("-wal", "-shm"))
+    )
+    for path, name in zip(kept, ("one", "two"), strict=True):
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            assert file.execute("SELECT id FROM approval").fetchall() == [(name,)]
 
 
 def test_what_is_no_backup_is_not_restored(data: Path, tmp_path: Path) -> None:

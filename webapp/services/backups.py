@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,11 +33,11 @@ def backup(path: Path, actor: Actor, *, breath: float = 0) -> str:
             "backup.made", actor, details={"path": str(path), "head": audit.head().hex()}, agents_notice=False
         )
     doubts: list[str] = []
-    copies.make(_write, path, lambda copy: doubts.append(_doubt(copy, breath)))
+    copies.make(write_file, path, lambda copy: doubts.append(_doubt(copy, breath)))
     return doubts[0]
 
 
-def _write(draft: Path) -> None:
+def write_file(draft: Path) -> None:
     """Always an SQLite file: what was saved on one store comes back on either."""
     if isinstance(database.obj, Sqlite):
         database.obj.vacuum_into(draft)
@@ -86,17 +86,32 @@ def _pour_in(path: Path) -> None:
 
 
 def _put_in_place(path: Path, target: Path) -> None:
-    aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    """At every moment there is a whole database: the old one, or from one rename on the new one."""
+    with suppress(DatabaseError):  # a damaged one
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
     fresh = target.with_suffix(".restored")
     fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(path.read_bytes())
+    with path.open("rb") as source, open(os.open(fresh, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        shutil.copyfileobj(source, file)
+        file.flush()
+        os.fsync(file.fileno())
     if target.exists():
-        for suffix in ("", "-wal", "-shm"):
-            if (part := Path(f"{target}{suffix}")).exists():
-                part.rename(f"{aside}{suffix}")
+        _keep_beside(target)
     os.replace(fresh, target)
+    copies.on_disk(target.parent)
+
+
+def _keep_beside(target: Path) -> None:
+    """What a damaged database could not take in goes along with it: the new one must not find it."""
+    aside = target.with_name(f"{target.name}.before-{now():%Y%m%dT%H%M%S%fZ}")
+    try:
+        os.link(target, aside)
+    except OSError:  # a disk without links
+        shutil.copy2(target, aside)
+    for suffix in ("-wal", "-shm"):
+        if (part := Path(f"{target}{suffix}")).exists():
+            part.rename(f"{aside}{suffix}")
 
 
 def refuse_while_running() -> None:

@@ -58,9 +58,9 @@ def make(
         draft.touch(mode=0o600)
         write(draft)
         inspect(draft, check)
-        _on_disk(draft)
+        on_disk(draft)
         os.replace(draft, path)
-        _on_disk(path.parent)
+        on_disk(path.parent)
     except OSError as error:
         raise InvalidInput(
             f"{path} can't be written: {error.strerror}.",
@@ -93,7 +93,7 @@ def inspect(path: Path, check: Callable[[CySqliteDatabase], None] | None = None)
         raise Refused(f"{path} is damaged or is not a Gatehouse backup.")
 
 
-def _on_disk(path: Path) -> None:
+def on_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
