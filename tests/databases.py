@@ -21,8 +21,25 @@ import pytest
 
 from webapp.store import database as store
 from webapp.store import postgresql
+from webapp.store.models import MODELS
 
 SERVER = os.environ.get("GATEHOUSE_TEST_DATABASE", "")
+# What `make test-postgres` leaves out, as it can't tell one store from another.
+STORELESS = {
+    "how servers are spoken to": ["upstream/*", "builtin/*", "load/test_chaos.py"],
+    "how others' programs speak to us": ["conformance/*"],
+    "how pages look and act; what they say is asked of either store by tests/routes": ["browser/*"],
+    "brings a PostgreSQL of its own, wherever it runs": ["load/test_two_instances.py"],
+    "functions without a store": [
+        f"services/test_{name}.py"
+        for name in ("addresses", "browsers", "changes", "counterparts", "export", "passwords", "remedies",
+                     "schema_form", "screening", "seeding", "summaries", "tool_search", "visible")
+    ],
+    "servers and services for tests": ["test_authority.py", "test_practice.py", "test_practice_oauth.py"],
+    "files, packages, commands": [
+        f"test_{name}.py" for name in ("deploy", "layers", "make_run", "sbom", "security_page", "vendor", "version")
+    ],
+}  # fmt: skip
 LOCK = """
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -31,6 +48,7 @@ print("locked", flush=True)
 sys.stdin.readline()
 """
 on_sqlite_only = pytest.mark.skipif(bool(SERVER), reason="it is about the file that SQLite keeps")
+on_postgresql_only = pytest.mark.skipif(not SERVER, reason="it is about what PostgreSQL alone needs")
 _of: dict[Path, str] = {}  # data folder → its database
 
 
@@ -56,6 +74,12 @@ def copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
     if SERVER:
         _of[target.resolve()] = _clone(_named(source))
+
+
+def empty(data: Path) -> None:
+    """For a data folder that is to begin with no table at all."""
+    if SERVER:
+        _of[data.resolve()] = _clone("template0")
 
 
 def forget_under(folder: Path) -> None:
@@ -97,6 +121,48 @@ def tamper(*statements: str) -> None:
         store.execute(statement)
 
 
+def damage(data: Path) -> list[str]:
+    """What the store itself finds wrong with a database that nobody has open, in words."""
+    db = store.connect(data, url(data))
+    try:
+        with db.connection_context():
+            return [*(_damage_there(db) if SERVER else _damage_in_file(db)), *_orphans(db)]
+    finally:
+        db.let_go()
+
+
+def _damage_in_file(db: Any) -> list[str]:
+    said = [row[0] for row in db.execute_sql("PRAGMA integrity_check")]
+    return [] if said == ["ok"] else said
+
+
+def _damage_there(db: Any) -> list[str]:
+    """Each row against each index that should have it. Raises where an index is no longer in order."""
+    db.execute_sql("CREATE EXTENSION amcheck")
+    here = "relnamespace = current_schema()::regnamespace"
+    db.execute_sql(
+        f"SELECT bt_index_check(oid, true) FROM pg_class WHERE relkind = 'i' AND {here}"
+    ).fetchall()
+    said = db.execute_sql(
+        f"SELECT oid::regclass, msg FROM pg_class, verify_heapam(oid) WHERE relkind = 'r' AND {here}"
+    )
+    return [f"{table}: {message}" for table, message in said.fetchall()]
+
+
+def _orphans(db: Any) -> list[str]:
+    """Rows that refer to none."""
+    found = []
+    for model in MODELS:
+        for field in model._meta.refs:
+            there = field.rel_model.alias()
+            known = there.select(getattr(there, field.rel_field.name))
+            count = model.select().where(field.is_null(False), field.not_in(known)).bind(db).count()
+            found += (
+                [f"{count} of {model._meta.table_name}.{field.column_name} refer to nothing"] if count else []
+            )
+    return found
+
+
 def _connect(data: Path, url_: str, real: Any = store.connect) -> Any:
     return real(data, url_ or url(data))
 
@@ -129,7 +195,7 @@ def _clone(template: str) -> str:
     with _server() as server:
         gone = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         server.execute(gone, (template,))
-        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     return name
 
 

@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from peewee import DatabaseError, OperationalError
+from playhouse.cysqlite_ext import CySqliteDatabase
 from playhouse.migrations import Runner
 from playhouse.schema_diff import diff_models
 
-from tests.databases import on_sqlite_only, tamper
+from tests import databases
+from tests.databases import on_postgresql_only, on_sqlite_only, tamper
 from webapp.services import audit
 from webapp.services.audit import COMMAND
 from webapp.store import copies, sqlite
-from webapp.store.database import MIGRATIONS, StoreProblem, connect, let_go, open_store, writing
+from webapp.store.database import MIGRATIONS, StoreProblem, let_go, open_store, writing
 from webapp.store.fields import now
 from webapp.store.models import MODELS, Approval, Connection, Entry, Integration, User, database, state
+from webapp.store.older import as_file
 from webapp.store.secrets import KeyProblem, read_keys, vault, write_keys
 
 
@@ -129,6 +135,27 @@ def test_another_key_file_opens_nothing_and_says_so(data: Path) -> None:
 
 # --- upgrades
 
+OF_OLD = """
+from peewee import *
+from datetime import datetime
+
+class OfOld(Model):
+    at = DateTimeField(null=True)
+    blob = BlobField(null=True)
+    flag = BooleanField(null=True)
+    big = BigIntegerField(null=True)
+    real = FloatField(null=True)
+    text = TextField(null=True)
+    class Meta:
+        legacy_table_names = False
+
+def up(migrator, db):
+    with db.bind_ctx([OfOld]):
+        db.create_tables([OfOld])
+        OfOld.create(at=datetime(2026, 2, 3, 4, 5, 6, 700), blob=b"\\x00\\xff", flag=True, big=2**40, real=0.5, text="")
+        OfOld.insert_many([{"flag": False}] * 2000).execute()
+"""
+
 
 def test_whose_sign_ins_they_are_is_read_from_the_log(data: Path) -> None:
     """The last word counts, whoever it was; what the log no longer tells stays open."""
@@ -157,17 +184,20 @@ def older(data: Path, migrations: int, folder: Path) -> list[str]:
     for name in names[:migrations]:
         shutil.copy(MIGRATIONS / name, folder)
     data.mkdir(mode=0o700)
+    databases.empty(data)
     vault.unlock(data / "secret.key")
-    db = connect(data, "")
+    db = databases.store.connect(data, "")
     with db.connection_context():
         Runner(db, str(folder)).up()
         sealed = vault.seal("state:log_key", "00" * 32).decode()
-        db.execute_sql("INSERT INTO state (key, value) VALUES ('log_key', ?)", (json.dumps(sealed),))
+        db.execute_sql(
+            "INSERT INTO state (key, value) VALUES ('log_key', " + db.param + ")", (json.dumps(sealed),)
+        )
         db.execute_sql("INSERT INTO state (key, value) VALUES ('mark', '\"of old\"')")
+    db.let_go()
     return [name.removesuffix(".py") for name in names]
 
 
-@on_sqlite_only
 @pytest.mark.parametrize("migrations", [1, 2, 5])
 def test_an_older_database_is_copied_before_its_upgrade(tmp_path: Path, migrations: int) -> None:
     names = older(tmp_path / "data", migrations, tmp_path / "migrations")
@@ -178,29 +208,37 @@ def test_an_older_database_is_copied_before_its_upgrade(tmp_path: Path, migratio
     assert copy.occasion == names[migrations] and copy.path.stat().st_mode & 0o777 == 0o600
     open_store(tmp_path / "data")
     assert len(copies.found_in(tmp_path / "data" / "backups")) == 1
-    (tmp_path / "data" / "gatehouse.db").unlink()
-    copy.path.rename(tmp_path / "data" / "gatehouse.db")
-    open_store(tmp_path / "data")
+    with reading(copy.path) as kept:
+        assert applied(kept) == names[:migrations], "as it was"
+    open_store(tmp_path / "data", f"sqlite:///{copy.path}", tmp_path / "elsewhere")
     with database.connection_context():
-        assert state("mark") == "of old"
+        assert not diff_models(database.obj, MODELS) and state("mark") == "of old"
 
 
-@on_sqlite_only
+@contextmanager
+def reading(file: Path) -> Iterator[Any]:
+    db = CySqliteDatabase(str(file))
+    with db.connection_context():
+        yield db
+
+
+def applied(db: Any) -> list[str]:
+    return [row[0] for row in db.execute_sql("SELECT name FROM schema_migration ORDER BY name").fetchall()]
+
+
 def test_without_a_copy_there_is_no_upgrade(tmp_path: Path) -> None:
-    older(tmp_path / "data", 2, tmp_path / "migrations")
+    names = older(tmp_path / "data", 2, tmp_path / "migrations")
     (tmp_path / "data" / "backups").touch()
-    before = (tmp_path / "data" / "gatehouse.db").read_bytes()
     with pytest.raises(StoreProblem, match="could not be copied before its upgrade"):
         open_store(tmp_path / "data")
-    database.close()
-    assert (tmp_path / "data" / "gatehouse.db").read_bytes() == before
+    with database.connection_context():
+        assert applied(database.obj) == names[:2] and state("mark") == "of old"
 
 
-@on_sqlite_only
 def test_an_upgrade_that_fails_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older(tmp_path / "data", 2, tmp_path / "migrations")
+    names = older(tmp_path / "data", 2, tmp_path / "migrations")
     broken = tmp_path / "broken"
     shutil.copytree(MIGRATIONS, broken)
     (broken / "9999_broken.py").write_text("def up(migrator, db):\n    db.execute_sql('no SQL at all')\n")
@@ -209,11 +247,33 @@ def test_an_upgrade_that_fails_leaves_everything_as_it_was(
         with pytest.raises(DatabaseError):
             open_store(tmp_path / "data")
         assert len(copies.found_in(tmp_path / "data" / "backups")) == 1, "tries must not fill the disk"
+    with database.connection_context():
+        assert applied(database.obj) == names[:2]
     database.close()
     monkeypatch.undo()
     open_store(tmp_path / "data")
     with database.connection_context():
         assert state("mark") == "of old" and not diff_models(database.obj, MODELS)
+
+
+@on_postgresql_only
+def test_a_copy_before_an_upgrade_has_every_value(tmp_path: Path) -> None:
+    """Also of columns and tables that nobody knows any more, and more rows than are read at once."""
+    older(tmp_path / "data", 2, tmp_path / "migrations")
+    (tmp_path / "migrations" / "0003_of_old.py").write_text(OF_OLD)
+    db = databases.store.connect(tmp_path / "data", "")
+    with db.connection_context():
+        runner = Runner(db, str(tmp_path / "migrations"))
+        runner.up()
+        paths = [Path(row.path) for row in runner.status()]
+        (tmp_path / "copy.db").touch()
+        as_file(db, paths, tmp_path / "copy.db")
+    db.let_go()
+    with reading(tmp_path / "copy.db") as kept:
+        assert len(kept.execute_sql("SELECT * FROM of_old").fetchall()) == 2_001
+        row = kept.execute_sql("SELECT at, blob, flag, big, real FROM of_old WHERE id = 1").fetchone()
+        assert tuple(row) == ("2026-02-03 04:05:06.000700", b"\x00\xff", 1, 2**40, 0.5)
+        assert kept.execute_sql("SELECT count(*) FROM of_old WHERE text IS NULL").fetchone()[0] == 2_000
 
 
 def test_a_fresh_database_needs_no_copy(data: Path) -> None:

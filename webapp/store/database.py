@@ -16,7 +16,7 @@ from peewee import Database
 from playhouse.migrations import Runner
 
 from webapp.errors import Refused
-from webapp.store import copies
+from webapp.store import copies, older
 from webapp.store.models import database, state
 from webapp.store.postgresql import Postgresql
 from webapp.store.problems import StoreProblem
@@ -84,7 +84,7 @@ def migrate(db: Database, backups: Path | None = None) -> None:
             )  # fmt: skip
         waiting = [row.name for row in known if not row.applied]
         if backups and 0 < len(waiting) < len(known):
-            _copy_before(waiting[0], db, backups)
+            _copy_before(waiting[0], db, [Path(row.path) for row in known if row.applied], backups)
         with db.all_or_nothing():
             done = runner.up()
         for name in done:
@@ -92,16 +92,13 @@ def migrate(db: Database, backups: Path | None = None) -> None:
         db.after_migration()
 
 
-def _copy_before(migration: str, db: Database, backups: Path) -> None:
-    if not isinstance(db, Sqlite):
-        log.warning("upgrading the schema from %s on; a dump of the database is yours to make", migration)
-        return
+def _copy_before(migration: str, db: Database, applied: list[Path], backups: Path) -> None:
     path = backups / copies.name_of(datetime.now(UTC), migration)
     try:
         backups.mkdir(mode=0o700, parents=True, exist_ok=True)
         earlier = [one.path for one in copies.found_in(backups) if one.occasion == migration]
         path.unlink(missing_ok=True)
-        copies.make(db.vacuum_into, path)
+        copies.make(lambda draft: _write_copy(db, applied, draft), path)
         for one in earlier:  # of the same schema: the upgrade failed then
             if one != path:
                 one.unlink(missing_ok=True)
@@ -111,6 +108,13 @@ def _copy_before(migration: str, db: Database, backups: Path) -> None:
             reason="upgrade_unsafe", why=str(error), next_step=f"Make room in {backups}, or set BACKUP_DIR.",
         ) from error  # fmt: skip
     log.info("copied the database to %s before its upgrade", path)
+
+
+def _write_copy(db: Database, applied: list[Path], draft: Path) -> None:
+    if isinstance(db, Sqlite):
+        db.vacuum_into(draft)
+    else:
+        older.as_file(db, applied, draft)
 
 
 @contextmanager
