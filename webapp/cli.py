@@ -27,6 +27,7 @@ from webapp.services import (
     integrations,
     inventory,
     keys,
+    lost_key,
     moving,
     pauses,
     policies,
@@ -36,6 +37,7 @@ from webapp.services import (
 )
 from webapp.services.audit import COMMAND
 from webapp.services.standstill import EVERYTHING
+from webapp.store.database import BACKUPS, KEY_FILE
 from webapp.store.models import Approval, Entry, Integration, Intent, Tool
 from webapp.store.problems import explained
 
@@ -48,14 +50,14 @@ def init_app(app: Flask) -> None:
 
 
 def without_store(config: Config, problem: Exception) -> Flask:
-    """For commands, where the database or the key can't be used: *restore* is there all the same, the others say
-    why they are not. Raises the problem where no command was asked for."""
+    """For commands, where the database or the key can't be used: those that mend it are there all the same, the others
+    say why they are not. Raises the problem where no command was asked for."""
     if click.get_current_context(silent=True) is None:
         raise problem
     app = Flask("webapp")
     app.extensions["gatehouse"] = config
     for one in COMMANDS:
-        app.cli.add_command(one if one.name == "restore" else _closed(one.name or "", problem))
+        app.cli.add_command(one if one.name in MENDING else _closed(one.name or "", problem))
     return app
 
 
@@ -98,6 +100,7 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 
 COMMANDS: list[click.Command] = []
+MENDING = ("restore", "forget-secrets")
 
 
 def settings() -> Config:
@@ -380,7 +383,8 @@ def verify_log() -> None:
             f"The log does not fit from row {result.first_bad} on: it was changed outside Gatehouse."
         )
     gone = f" after {result.sealed} sealed and removed" if result.sealed else ""
-    click.echo(f"The log is whole: {result.rows} rows{gone}, head {result.head}")
+    older = f", {result.unchecked} older ones of a key that was lost" if result.unchecked else ""
+    click.echo(f"The log is whole: {result.rows} rows{gone}{older}, head {result.head}")
 
 
 @command("backup")
@@ -461,6 +465,25 @@ def rotate_key() -> None:
             f"{done.lost} secrets could not be opened before either: sign in to those servers again.",
             err=True,
         )
+
+
+@command("forget-secrets")
+@click.option("--yes", is_flag=True, help="Yes, nobody has a copy of the key file.")
+def forget_secrets(yes: bool) -> None:
+    """Begin with a new key where the old one is lost: each server needs its sign-in again. Stop Gatehouse first."""
+    if not yes:
+        raise InvalidInput(
+            "What was sealed with the lost key can't be opened by anybody: sign-ins, second steps, waiting calls.",
+            next_step="If you have a copy of the key file, put it back instead. If nobody has, add --yes.",
+        )
+    config = settings()
+    done = lost_key.forget(config.data, config.backup_dir or config.data / BACKUPS, COMMAND)
+    click.echo(
+        f"A new key was made: keep a copy of {config.data / KEY_FILE} somewhere else. To sign in again: {done.servers} "
+        f"servers. To set up again: {done.second_steps} second steps, {done.channels} channels of notices. Withdrawn: "
+        f"{done.approvals} waiting calls. People, agents and their keys, policies and the log are as they were; a copy "
+        "of the database from before is with the backups."
+    )
 
 
 def integration(name: str) -> Integration:

@@ -219,6 +219,24 @@ def read(houses: list[House], first: int, key: str) -> bool:
     return False
 
 
+def test_a_key_turned_at_one_is_missed_by_the_other_until_its_file_is_copied(pair: Pair) -> None:
+    """It says so, and goes on by itself then."""
+    one, two = pair.instances
+    one.house.run("rotate-key")
+    wait_for(lambda: reasons(two) == ["key_wrong"])
+    assert reasons(one) == []
+    shutil.copy2(one.data / KEY_FILE, two.data / KEY_FILE)
+    wait_for(lambda: reasons(two) == [])
+    assert ["result" in house.call(pair.key, "desk__list_tickets") for house in pair.houses] == [True, True]
+
+
+def reasons(instance: Gatehouse) -> list[str]:
+    """Why it is not ready."""
+    said = httpx2.get(f"{instance.url}/readyz", timeout=60, trust_env=False).json()
+    found: list[str] = said.get("reasons", [])
+    return found
+
+
 def test_a_due_server_is_synced_by_one(pair: Pair, server: Shifting) -> None:
     """Both look every fifteen seconds; a second round shows that the first was nobody else's too."""
     before = server.asked.count("tools/list")

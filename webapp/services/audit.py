@@ -23,7 +23,7 @@ from peewee import Database
 from webapp.store import generation
 from webapp.store.database import snapshot
 from webapp.store.fields import now, storable
-from webapp.store.models import Entry, Segment, State, database, state
+from webapp.store.models import Entry, Segment, State, database, remember, state
 from webapp.store.secrets import vault
 from webapp.upstream.strict import canonical, in_order
 
@@ -31,6 +31,7 @@ START = bytes(32)
 BITE = 1_000  # rows read at once: a walk through a million holds no more than these
 COLUMNS = ("at", "kind", "actor_kind", "actor", "action", "integration", "tool", "policy",
            "outcome", "duration_ms", "approval", "ip", "details", "digest")  # fmt: skip
+KEY, BEGINS = "log_key", "log_begins"  # in State, sealed
 _log_keys: WeakKeyDictionary[Database, bytes] = WeakKeyDictionary()
 
 
@@ -130,6 +131,7 @@ class Verification:
     head: str  # hex; keep it elsewhere to notice a cut-off tail
     first_bad: int | None = None  # id of the first row that doesn't fit
     sealed: int = 0  # rows that came before and were removed, as the log was not to be kept for ever
+    unchecked: int = 0  # rows of before the log's key was lost: nobody can check them any more
 
     @property
     def intact(self) -> bool:
@@ -165,7 +167,8 @@ def verify_in(where: Database, *, breath: float = 0) -> Verification:
     if end.forged is not None:
         return Verification(0, end.digest.hex(), end.forged, end.rows)
     found = follow(_after(end.last_id, where, breath), end.digest, end.next_id)
-    return replace(found, sealed=end.rows)
+    older = Entry.select().where(Entry.id <= _beginning(where).last_id).bind(where).count()
+    return replace(found, sealed=end.rows, unchecked=older)
 
 
 def _after(id: int, where: Database, breath: float) -> Iterator[Entry]:
@@ -187,9 +190,34 @@ def follow(rows: Iterable[Entry], previous: bytes, expected_id: int | None) -> V
     return Verification(count, previous.hex())
 
 
+def begin_anew() -> None:
+    """The log's key is lost. What is there stays, and another chain begins after it, under a key of its own. In the
+    caller's transaction."""
+    last = Entry.select().order_by(Entry.id.desc()).first()
+    end = (
+        (last.id, last.digest)
+        if last
+        else Segment.select(Segment.last_id, Segment.digest).order_by(Segment.last_id.desc()).tuples().first()
+    )
+    _log_keys.pop(database.obj, None)
+    State.delete().where(State.key == KEY).execute()
+    if end:
+        remember(BEGINS, vault.seal(f"state:{BEGINS}", [end[0], bytes(end[1]).hex()]).decode())
+
+
+def _beginning(where: Database) -> Sealed:
+    """Where the chain begins that can be checked."""
+    kept = State.select().where(State.key == BEGINS).bind(where).first()
+    if kept is None:
+        return Sealed()
+    last_id, digest = vault.open(f"state:{BEGINS}", kept.value.encode())
+    return Sealed(last_id, bytes.fromhex(digest))
+
+
 def sealed(where: Database | None = None) -> Sealed:
-    end = Sealed()
-    for segment in Segment.in_order().bind(where or database.obj):
+    where = where or database.obj
+    end = _beginning(where)
+    for segment in Segment.in_order().where(Segment.first_id > end.last_id).bind(where):
         fits = segment.first_id == (end.next_id or segment.first_id)
         if not fits or not hmac.compare_digest(seal(segment, end.mac), bytes(segment.mac)):
             return replace(end, forged=segment.first_id)
@@ -225,12 +253,12 @@ def secret_for(purpose: str) -> bytes:
 
 
 def _read_log_key() -> bytes:
-    sealed = state("log_key")
+    sealed = state(KEY)
     if sealed is None:
-        sealed = vault.seal("state:log_key", os.urandom(32).hex()).decode()
-        State.insert(key="log_key", value=sealed).on_conflict_ignore().execute()
-        sealed = state("log_key")
-    return bytes.fromhex(vault.open("state:log_key", sealed.encode()))
+        sealed = vault.seal(f"state:{KEY}", os.urandom(32).hex()).decode()
+        State.insert(key=KEY, value=sealed).on_conflict_ignore().execute()
+        sealed = state(KEY)
+    return bytes.fromhex(vault.open(f"state:{KEY}", sealed.encode()))
 
 
 def _values(row: Row) -> dict[str, Any]:

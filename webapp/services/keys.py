@@ -95,9 +95,10 @@ def _seal_all() -> Rotation:
         for field in model._meta.sorted_fields:
             if isinstance(field, Sealed):
                 _seal_column(model, field, done)
-    with writing():
-        if (key := state("log_key")) and (fresh := _resealed(key.encode(), done)):
-            State.update(value=fresh.decode()).where(State.key == "log_key").execute()
+    for name in (audit.KEY, audit.BEGINS):
+        with writing():
+            if (kept := state(name)) and (fresh := _resealed(kept.encode(), done)):
+                State.update(value=fresh.decode()).where(State.key == name).execute()
     return done
 
 

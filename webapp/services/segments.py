@@ -43,6 +43,8 @@ def seal_before(moment: datetime, actor: Actor, folder: Path | None) -> Segment 
     if found.first_bad is not None:
         raise _changed(found.first_bad)
     if folder is not None:
+        if not end.rows and Entry.select().where(Entry.id <= end.last_id).exists():
+            _copy(0, end.last_id, folder)
         _copy(end.last_id, last, folder)
     return _seal(end, last, found, actor, kept=folder is not None)
 
@@ -52,6 +54,8 @@ def remove_sealed() -> int:
     end = audit.sealed()
     if end.forged is not None:
         raise _changed(end.forged)
+    if not end.rows:  # what can't be checked any more goes with the first segment after it
+        return 0
     with writing():
         first = Entry.select(Entry.id).where(Entry.id <= end.last_id).order_by(Entry.id).limit(BITE)
         count: int = Entry.delete().where(Entry.id.in_(first)).execute()

@@ -136,6 +136,7 @@ ACTIONS = {
     "log.exported": "exported the log as {as}{filters:filters}",
     "log.kept": "let the log be kept {days:kept}",
     "log.sealed": "removed {count:entries} from the log, all up to {last}, and sealed the gap",
+    "key.lost": "began with a new key, as the old one was lost: {servers:servers} to sign in to again",
     "key.rotated": "rotated the key that seals the secrets",
 }
 
@@ -238,6 +239,7 @@ WAYS: dict[str, Callable[[Any], str]] = {
     ),
     "tools": lambda value: _counted(value, "tool", "tools"),
     "entries": lambda value: _counted(value, "entry", "entries"),
+    "servers": lambda value: _counted(value, "server", "servers"),
     "limits": _limits,
     "roles": lambda value: ", ".join(map(str, value)) if value else "nobody",
     "filters": _filters,

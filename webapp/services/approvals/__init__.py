@@ -9,6 +9,7 @@ from webapp.services.approvals.endings import (
     KEEP_OUTCOME,
     expire_old,
     withdraw,
+    withdraw_all,
     withdraw_asked_by,
     withdraw_changed,
     withdraw_of,
@@ -45,5 +46,5 @@ __all__ = [
     "arguments_of", "ask", "asked_with", "attend", "claim", "decide", "decide_all", "delivered",
     "expire_old", "extend", "fail", "finish", "get", "give_reason", "is_claimed", "lost", "of_agent",
     "of_call", "put_back", "recent_of", "release", "result_of", "settle_clocks", "startable", "states_of", "too_late",
-    "withdraw", "withdraw_asked_by", "withdraw_changed", "withdraw_of",
+    "withdraw", "withdraw_all", "withdraw_asked_by", "withdraw_changed", "withdraw_of",
 ]  # fmt: skip

@@ -74,6 +74,11 @@ def withdraw_changed(tool_ids: Iterable[int]) -> int:
     return _withdraw(Approval.tool.in_(list(tool_ids)), CHANGED)
 
 
+def withdraw_all(why: str) -> int:
+    """In the caller's transaction."""
+    return _withdraw(True, why)
+
+
 def _withdraw(which: Any, why: str) -> int:
     """`why` is for the card, the log and the agent, as a part of a sentence."""
     waiting = list(Approval.select().where(which, Approval.state.in_(("waiting", "approved"))))
