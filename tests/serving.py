@@ -28,6 +28,7 @@ from tests.house import House
 START_SECONDS = 30.0
 STOP_SECONDS = 25.0
 DEATH_SECONDS = 3.0
+COMMAND = [sys.executable, "-m", "gunicorn", "--config", "python:webapp.serving", "webapp.asgi:program()"]
 NODE_MODULES = ROOT / "tests" / "conformance" / "node_modules"
 # Settings of the shell that runs the tests must not reach the servers, nor may make's own.
 UNSET = re.compile(
@@ -180,15 +181,16 @@ def alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def gatehouse(folder: Path, *, workers: int = 2, **settings: Any) -> Iterator[Gatehouse]:
+def gatehouse(
+    folder: Path, *, workers: int = 2, command: list[str] = COMMAND, **settings: Any
+) -> Iterator[Gatehouse]:
     """Under gunicorn with its data in `folder`; settings are environment variables (`HOLD_SECONDS=1`)."""
     port = free_port()
     env = {"HOST": "127.0.0.1", "PORT": str(port), "GATEHOUSE_DATA": str(folder / "data")}
     env |= {"WEB_CONCURRENCY": str(workers), "DATABASE_URL": databases.url(folder / "data")}
     env |= {name: str(value) for name, value in settings.items()}
     server = Gatehouse(
-        [sys.executable, "-m", "gunicorn", "--config", "python:webapp.serving", "webapp.asgi:program()"],
-        folder / "gunicorn.log", env, url=f"http://127.0.0.1:{port}", data=folder / "data", count=workers,
+        command, folder / "gunicorn.log", env, url=f"http://127.0.0.1:{port}", data=folder / "data", count=workers,
     )  # fmt: skip
     try:
         server.up()
