@@ -38,13 +38,28 @@ def harmless() -> list[Judged]:
 
 
 def alarms(tools: Iterable[Tool]) -> list[Judged]:
-    """Real tools as the corpus keeps them: of their schemas only the keys."""
+    """Real tools as the corpus keeps them: of their schemas only the keys. Whether a name looks like that of another
+    server's tool is asked nowhere: nobody has these sixty servers at once."""
     made = [
         {"name": one["name"], "title": one["title"] or "", "description": one["description"] or "",
          "inputSchema": {"properties": dict.fromkeys(one.get("inputSchema_keys") or [], {})}}
         for one in tools
     ]  # fmt: skip
     return [Judged("real", False, one, flags) for one in made if (flags := screen(one))]
+
+
+def shadows(tools: list[Tool]) -> list[Judged]:
+    """Real tools that are said to speak of another server's, with all of the corpus connected at once."""
+    everything = {(one["name"], one["server"]) for one in tools}
+    known = {of: _around(of, everything) for of in {one["server"] for one in tools}}
+    made = [({"name": one["name"], "description": one["description"] or ""}, one["server"]) for one in tools]
+    found = [Judged("real", False, one, screen(one, known[of])) for one, of in made]
+    return [one for one in found if any(flag.kind == "shadow" for flag in one.flags)]
+
+
+def _around(server: str, everything: set[tuple[str, str]]) -> Neighbours:
+    others = [(name, of) for name, of in everything if of != server]
+    return Neighbours(server, others, [name for name, of in everything if of == server])
 
 
 def report(tools: list[Tool]) -> str:
@@ -61,12 +76,13 @@ def report(tools: list[Tool]) -> str:
     lines.append(
         f"{'false alarms, real tools':34} {len(false):5}/{len(tools)}  {len(false) / len(tools):.2%}"
     )
+    lines.append(f"{'false alarms, other servers’ tools':34} {len(shadows(tools)):5}/{len(tools)}")
     return "\n".join(lines)
 
 
 def mistakes(tools: list[Tool]) -> str:
     missed = [f"missed  {one.kind}: {one.tool['description'][:100]}" for one in samples() if not one.flags]
-    wrong = [one for one in harmless() + alarms(tools) if one.flags]
+    wrong = [one for one in harmless() + alarms(tools) + shadows(tools) if one.flags]
     missed += [
         f"alarm   {one.tool['name']}: {one.flags[0].kind}: {one.flags[0].quote[:120]}" for one in wrong
     ]

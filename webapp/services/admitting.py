@@ -27,11 +27,12 @@ MOST_COMPARED = 400_000  # characters
 
 @dataclass
 class Admission:
-    """The tools of one sync on their way in. `first`: the server has had no tools before."""
+    """The tools of one sync on their way in. `first`: the server has had no tools before. `listed`: all its names."""
 
     integration: Integration
     actor: Actor
     first: bool
+    listed: frozenset[str] = frozenset()
     rows: list[Row] = field(default_factory=list)
     flagged: int = 0
     same_after_all: int = 0
@@ -126,7 +127,7 @@ class Admission:
 
     def _screen(self, definition: dict[str, Any]) -> list[Flag]:
         if self._neighbours is None:
-            self._neighbours = _neighbours(self.integration)
+            self._neighbours = _neighbours(self.integration, self.listed)
         return screening.screen(definition, self._neighbours)
 
     def _note_flags(self, name: str, before: str, flags: Sequence[Flag]) -> None:
@@ -157,7 +158,12 @@ def _seeded(seed: Seed) -> dict[str, Any]:
     return {"kind": seed.kind, "seed_policy": seed.policy, "seed_reason": seed.reason}
 
 
-def _neighbours(integration: Integration) -> Neighbours:
+def _neighbours(integration: Integration, listed: frozenset[str]) -> Neighbours:
     """The tools of all other integrations."""
-    query = Tool.select(Tool.name, Integration.name).join(Integration).where(Integration.id != integration.id)
-    return Neighbours(integration.name, query.tuples())
+    others, own = [], set(listed)
+    for name, of in Tool.select(Tool.name, Integration.name).join(Integration).tuples():
+        if of == integration.name:
+            own.add(name)
+        else:
+            others.append((name, of))
+    return Neighbours(integration.name, others, own)

@@ -65,12 +65,15 @@ def reconcile(
         if current is None or current.url != integration.url:
             raise Stale("This server was changed or disconnected meanwhile.", next_step="Begin again.")
         comparison = _compare(current, listing)
-        admission = Admission(current, actor, first=comparison.first and current.synced_at is None)
+        first, listed = comparison.first and current.synced_at is None, {tool.name for tool in listing.tools}
+        admission = Admission(current, actor, first=first, listed=frozenset(listed))
         admission.add(comparison.added)
         brought.forget(current)
         admission.update(comparison.changed)
         if current.screened_by != screening.VERSION and not comparison.first:
             admission.screen_again()
+        if comparison.added:
+            _look_around_again(current)
         _mark_back(comparison.back)
         _mark_missing(comparison.missing)
         _set_aside(current, listing)
@@ -141,6 +144,13 @@ def _recounted(result: SyncResult, admission: Admission) -> SyncResult:
 
 
 # --- writing, all in the caller's transaction
+
+
+def _look_around_again(newcomer: Integration) -> None:
+    """Whoever was here first may have waited for these tools: the next sync of each looks at it beside them."""
+    Integration.update(screened_by=0).where(
+        Integration.id != newcomer.id, Integration.kind == "server"
+    ).execute()
 
 
 def _mark_back(ids: list[int]) -> None:

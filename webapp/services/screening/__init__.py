@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webapp.services.screening import characters, disguises
+from webapp.services.screening import characters, disguises, shadows
 from webapp.services.screening.flags import REASONS, TITLES, Flag, passage
 from webapp.services.screening.lookalikes import Neighbours, plain
 from webapp.services.screening.orders import RULES, SIGNS
@@ -17,7 +17,7 @@ from webapp.services.screening.texts import texts_of
 __all__ = ["REASONS", "TITLES", "VERSION", "Flag", "Neighbours", "in_words", "screen"]
 
 # Goes up with the rules: the next sync of each server looks at its known tools again.
-VERSION = 2
+VERSION = 3
 MOST_FLAGS = 6
 # Rules look at so much of a text at once: no text takes them long.
 WINDOW, OVERLAP = 2000, 300
@@ -32,7 +32,7 @@ def screen(definition: Mapping[str, Any], neighbours: Neighbours | None = None) 
         found = {flag.kind: flag for flag in neighbours.flags_of(name)}
     for where, text in texts_of(definition):
         if not _is_word(text):
-            for flag in _flags_in(where, text):
+            for flag in _flags_in(where, text, neighbours):
                 found.setdefault(flag.kind, flag)
     return list(found.values())[:MOST_FLAGS]
 
@@ -42,13 +42,15 @@ def _is_word(text: str) -> bool:
     return len(text) < SHORTEST and text.isascii() and text.isidentifier()
 
 
-def _flags_in(where: str, text: str) -> Iterator[Flag]:
+def _flags_in(where: str, text: str, neighbours: Neighbours | None) -> Iterator[Flag]:
     if len(text) > LONGEST:
         yield Flag("unseen", where, f"{text[:100]}… ({len(text)} characters: nobody reads that)")
         text = text[:LONGEST]
     yield from characters.flags_in(where, text)
     yield from disguises.flags_in(where, text)
     read = " ".join(plain(text).split()).replace("’", "'")
+    if neighbours is not None and where != "its name":
+        yield from shadows.flags_in(where, read, neighbours)
     if " " not in read:
         read = read.replace("_", " ").replace("-", " ")
     if len(read) < SHORTEST:

@@ -24,6 +24,7 @@ _TABLE = {ord(twin): letter for letter, twins in _TWINS.items() for twin in twin
 _ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "-": "_", ".": "_"})
 _LATIN = re.compile("[A-Za-z]")
 WORD = re.compile(r"\w+")
+GATEHOUSE = "gatehouse"  # has tools of its own: see own_tools
 
 
 def plain(text: str) -> str:
@@ -39,15 +40,27 @@ def skeleton(name: str) -> str:
 
 
 class Neighbours:
-    """The tools of all other servers, by how they look. `tools`: (tool's name, server's name)."""
+    """The tools of all other servers, by how they look. `tools`: (tool's name, server's name). `own`: the names that
+    the server itself has."""
 
-    def __init__(self, server: str, tools: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, server: str, tools: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> None:
+        self.server = server
         self._known: dict[str, tuple[str, str]] = {}
-        self._servers: set[str] = set()
+        self._servers: set[str] = {GATEHOUSE}
+        self._own = {name.lower() for name in own}
+        self._tools: set[str] = set()
         for name, of in tools:
             self._known.setdefault(skeleton(name), (name, of))
             self._servers.add(of)
+            self._tools.add(name.lower())
         self._servers.discard(server)
+
+    def is_server(self, word: str) -> bool:
+        return word.lower() in self._servers
+
+    def is_tool(self, word: str) -> bool:
+        """Of another server, and none of its own."""
+        return word.lower() in self._tools and word.lower() not in self._own
 
     def flags_of(self, name: str) -> Iterator[Flag]:
         known, of = self._known.get(skeleton(name), (name, ""))
