@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.house import ROOT
+from config import ROOT
 from tests.serving import alive, answers, gatehouse, listens, practice_server
 
 
