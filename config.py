@@ -62,6 +62,9 @@ class Config:
     calls_per_minute: int = 0
     # Calls one agent may have under way in each worker, those that wait for a person aside; 0: no limit.
     calls_at_once: int = 0
+    # What one agent may ask Gatehouse itself in a minute (lists, searches, word of its approvals), in each worker;
+    # 0: no limit. Programs ask a few such things for each of their calls at most.
+    asks_per_minute: int = 3000
     # Minutes between two scheduled syncs of one server.
     sync_minutes: int = 60
     # Where the practice server listens; it is offered while nothing is connected. Empty: not offered.
@@ -152,6 +155,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         place_seconds=float(env.get("PLACE_SECONDS", Config.place_seconds)),
         calls_per_minute=int(env.get("CALLS_PER_MINUTE", Config.calls_per_minute)),
         calls_at_once=int(env.get("CALLS_AT_ONCE", Config.calls_at_once)),
+        asks_per_minute=int(env.get("ASKS_PER_MINUTE", Config.asks_per_minute)),
         sync_minutes=int(env.get("SYNC_MINUTES", Config.sync_minutes)),
         practice_url=env.get("PRACTICE_URL", "").rstrip("/"),
         login_tries=int(env.get("LOGIN_TRIES", Config.login_tries)),

@@ -78,7 +78,7 @@ def place(rounds: int, seconds: float) -> Iterator[Place]:
         tempfile.TemporaryDirectory() as folder,
         program("tests.bench.upstream") as (port, upstream),
         program("tests.bench.floor", port, cores=FRONT) as (floor_port, floor),
-        gatehouse(Path(folder), workers=1) as served,
+        gatehouse(Path(folder), workers=1, ASKS_PER_MINUTE=0) as served,
     ):
         url = f"http://127.0.0.1:{port}"
         for name, count in SERVERS.items():

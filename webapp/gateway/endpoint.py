@@ -23,12 +23,12 @@ from mcp.shared.inbound import (
 )
 
 from config import Config
-from webapp.errors import RpcError
+from webapp.errors import RpcError, TooMany
 from webapp.gateway import news, sessions
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
 from webapp.gateway.editions import Editions
-from webapp.gateway.protocol import Protocol, Request
+from webapp.gateway.protocol import TOO_OFTEN, Protocol, Request, too_often
 from webapp.gateway.stream import (
     AT_ONCE,
     EVENT_STREAM,
@@ -111,6 +111,7 @@ class Endpoint:
         version = headers.get("mcp-protocol-version")
         modern = version is not None and version not in HANDSHAKE
         if "id" not in message or "method" not in message:
+            self._count(agent)
             await self._take_word(agent, message, headers, version if modern else None)
             return await send_body(send, 202, b"")
         server = _server(scope)
@@ -132,6 +133,15 @@ class Endpoint:
         except Refusal:
             _authenticate(await self._catalogues.current(), headers)
 
+    def _count(self, agent: KnownAgent) -> None:
+        """Of what has no answer in JSON-RPC that could say it."""
+        try:
+            self._calls.quotas.ask(agent)
+        except TooMany as refusal:
+            after = [(b"retry-after", b"%d" % refusal.retry_after)]
+            data = too_often(refusal)
+            raise Refusal(429, TOO_OFTEN, refusal.what, data=data, headers=after) from None
+
     async def _answer(self, request: Request, headers: dict[str, str], receive: Receive, send: Send) -> None:
         request.stream = stream = EventStream(
             send,
@@ -150,7 +160,9 @@ class Endpoint:
         if not handshake or not _takes_events(headers):
             raise _not_served()
         catalogue = await self._catalogues.current()
-        edition = self._editions.of(catalogue, _authenticate(catalogue, headers), _server(scope))
+        agent = _authenticate(catalogue, headers)
+        self._count(agent)
+        edition = self._editions.of(catalogue, agent, _server(scope))
         events = news.stream(edition, headers.get("last-event-id", ""))
         if events is None:
             raise _not_served()

@@ -37,6 +37,7 @@ INSTRUCTIONS = (
     "says so and how to wait. Nothing has run before that. Where there is gatehouse__search_tools, find tools with it."
 )
 INVALID_REQUEST, INVALID_PARAMS, METHOD_NOT_FOUND = -32600, -32602, -32601
+TOO_OFTEN = -32000  # the protocol has no number for it
 
 
 @dataclass
@@ -86,6 +87,13 @@ class Protocol:
     async def result(self, request: Request) -> dict[str, Any] | bytes:
         """In the envelope of the agent's era; bytes are JSON already. Raises RpcError for everything that is a
         JSON-RPC error rather than a tool's result."""
+        if request.method == "tools/call":
+            return dressed(await self._call(request), request.modern)
+        try:
+            self._calls.quotas.ask(request.agent)
+        except TooMany as refusal:
+            await self._calls.refusals.note_too_many(request.caller, request.method[:200], {}, refusal.what)
+            raise error(TOO_OFTEN, f"{refusal.what} {refusal.next_step}", too_often(refusal)) from None
         if request.method == "tools/list":
             return _list(request)
         return dressed(await self._plain(request), request.modern)
@@ -100,8 +108,6 @@ class Protocol:
                 return _discover()
             case "logging/setLevel" if not request.modern:
                 return await self._set_level(request)
-            case "tools/call":
-                return await self._call(request)
             case "subscriptions/listen" if request.modern:
                 return await self._listen(request)
         raise error(METHOD_NOT_FOUND, f"Method not found: {request.method}")
@@ -112,11 +118,12 @@ class Protocol:
         if not isinstance(arguments, dict):
             raise error(INVALID_PARAMS, "arguments must be an object")
         name = request.params.get("name")
-        if isinstance(name, str) and name.startswith(own_tools.PREFIX):
-            if (result := await self._call_own(request, name, arguments)) is not None:
-                return result
         tool = request.catalogue.find(request.agent, name, request.server)
         try:
+            if isinstance(name, str) and name.startswith(own_tools.PREFIX):
+                self._calls.quotas.ask(request.agent)
+                if (result := await self._call_own(request, name, arguments)) is not None:
+                    return result
             await self._calls.admit(request.agent)
             return await self._call_tool(request, tool, arguments)
         except TooMany as refusal:
@@ -203,6 +210,10 @@ class Protocol:
             )
         except NotFound:
             return Answer(failure("There is no approval with this id for this agent.", "invalid", "no"))
+
+
+def too_often(refusal: TooMany) -> dict[str, Any]:
+    return about("rate_limited", "later", retry_after_seconds=refusal.retry_after)
 
 
 def _too_many(refusal: TooMany) -> dict[str, Any]:

@@ -5,13 +5,15 @@ many as wait, and a call takes its own from those: so one call in a hundred wait
 loop. What was set aside is good for a second; what is left of it goes back when more is needed. In any 59 seconds no
 agent gets more calls than its limit; when it is refused, each other worker may hold a hundredth that it does not need.
 
-Calls at once are counted by each worker for itself. Those that wait for a person don't count.
+Calls at once are counted by each worker for itself. Those that wait for a person don't count. So is what agents ask
+Gatehouse itself, which costs no server anything: there it is only floods that must end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from webapp.store.writer import Writer
 
 BLOCKS = 100  # in which a limit is handed out
 GOOD_FOR_SECONDS = 1.0
+ASKS_AT_ONCE = 10.0  # seconds' worth of them, for programs that begin
 
 
 class Quotas:
@@ -33,7 +36,9 @@ class Quotas:
     def __init__(self, config: Config, writer: Writer) -> None:
         self._usual = quotas.usual(config)
         self._writer = writer
+        self._asks_per_minute = config.asks_per_minute
         self._meters: dict[int, _Meter] = {}
+        self._buckets: dict[int, _Bucket] = {}
         self._under_way: Counter[int | None] = Counter()
 
     def of(self, agent: KnownAgent) -> Quota:
@@ -46,6 +51,16 @@ class Quotas:
             if meter is None or meter.limit != limit:
                 meter = self._meters[agent.id] = _Meter(agent.id, limit, self._writer)
             await meter.take()
+
+    def ask(self, agent: KnownAgent) -> None:
+        """Counts one thing that it asks Gatehouse itself. Raises TooMany."""
+        if not self._asks_per_minute:
+            return
+        if (bucket := self._buckets.get(agent.id)) is None:
+            bucket = self._buckets[agent.id] = _Bucket(self._asks_per_minute / 60)
+        if seconds := bucket.wait():
+            what = "This agent asks Gatehouse itself for more lists, searches or approvals than it may."
+            raise _come_back(what, seconds)
 
     @contextmanager
     def place(self, agent_id: int | None, quota: Quota) -> Iterator[None]:
@@ -108,5 +123,28 @@ class _Meter:
 
     def _used_up(self, seconds: float) -> TooMany:
         what = f"This agent has made the {self.limit} calls that it may make in a minute."
-        wait = math.ceil(seconds)
-        return TooMany(what, retry_after=wait, next_step=f"Wait {wait} second{'' if wait == 1 else 's'}.")
+        return _come_back(what, seconds)
+
+
+class _Bucket:
+    """Drops come in so many a second, and whoever asks takes one."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most = self._drops = max(1.0, per_second * ASKS_AT_ONCE)
+        self._seen = time.monotonic()
+
+    def wait(self) -> float:
+        """0: taken. Else the seconds until there is one."""
+        moment = time.monotonic()
+        self._drops = min(self._most, self._drops + (moment - self._seen) * self._per_second)
+        self._seen = moment
+        if self._drops < 1:
+            return (1 - self._drops) / self._per_second
+        self._drops -= 1
+        return 0.0
+
+
+def _come_back(what: str, seconds: float) -> TooMany:
+    wait = math.ceil(seconds)
+    return TooMany(what, retry_after=wait, next_step=f"Wait {wait} second{'' if wait == 1 else 's'}.")
