@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,24 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 SHORTEST_SECRET = 16
+ROLES = ("viewer", "technician", "admin")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Where people sign in instead of typing a password here (OpenID Connect)."""
+
+    key: str  # in addresses: entra, oidc
+    name: str  # on the button
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    roles: Mapping[str, str]  # what the provider calls a role → ours
+    roles_claim: str = "roles"
+    scope: str = "openid profile email"
+    tenant: str = ""  # of Entra ID: nobody of another one gets in
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,10 @@ class Config:
     session_days: int = 7
     # Minutes after a password or a code until keys, people and backups ask for one again.
     recent_minutes: int = 60
+    # Where people sign in besides: ENTRA_… for Microsoft Entra ID, OIDC_… for another provider (docs/sign-on.md).
+    providers: tuple[Provider, ...] = ()
+    # Who may sign in with a password: everyone, or only admins, for the day the provider is down.
+    password_sign_in: str = "everyone"
 
     @property
     def address(self) -> str:
@@ -118,6 +141,77 @@ def _secret(env: Mapping[str, str], name: str) -> str:
     return value
 
 
+def _missing(env: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> bool:
+    """Whether nothing of this provider is set. Raises ValueError for half of it."""
+    missing = [name for name in names if not (env.get(name) or env.get(f"{name}_FILE"))]
+    if missing and any(name.startswith(prefix) and value for name, value in env.items()):
+        raise ValueError(f"{missing[0]} is missing: {prefix}… settings need {', '.join(names)}")
+    return bool(missing)
+
+
+def _roles(env: Mapping[str, str], name: str) -> dict[str, str]:
+    """`Gatehouse.Admins=admin, Helpdesk=technician`; without it the provider uses our own words."""
+    pairs = (word.rpartition("=") for word in _words(env.get(name, "")))
+    roles = {theirs.strip(): ours.strip() for theirs, _, ours in pairs}
+    if any(not theirs or ours not in ROLES for theirs, ours in roles.items()):
+        raise ValueError(f"{name} must be pairs like Helpdesk=technician; roles are {', '.join(ROLES)}")
+    return roles or {role: role for role in ROLES}
+
+
+def _issuer(env: Mapping[str, str], name: str, default: str = "") -> str:
+    issuer = env.get(name) or default
+    try:
+        parts = urlsplit(issuer)
+        host, extra = parts.hostname, parts.query or parts.fragment or parts.username
+    except ValueError:
+        host, extra = None, None
+    if not host or extra or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
+        raise ValueError(f"{name} must be an https:// address, without anything behind the path")
+    return issuer
+
+
+def _entra(env: Mapping[str, str]) -> list[Provider]:
+    if _missing(env, "ENTRA_", ("ENTRA_TENANT", "ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET")):
+        return []
+    tenant = env["ENTRA_TENANT"].lower()
+    if not GUID.fullmatch(tenant):
+        raise ValueError(
+            "ENTRA_TENANT must be the Directory (tenant) ID of your own tenant, 32 digits with dashes; "
+            "words such as common or organizations would let in people of every tenant"
+        )
+    authority = _issuer(env, "ENTRA_AUTHORITY", "https://login.microsoftonline.com").rstrip("/")
+    return [
+        Provider(
+            "entra", env.get("ENTRA_NAME") or "Microsoft", f"{authority}/{tenant}/v2.0", env["ENTRA_CLIENT_ID"],
+            _secret(env, "ENTRA_CLIENT_SECRET"), _roles(env, "ENTRA_ROLES"), tenant=tenant,
+        )
+    ]  # fmt: skip
+
+
+def _oidc(env: Mapping[str, str]) -> list[Provider]:
+    if _missing(env, "OIDC_", ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")):
+        return []
+    issuer = _issuer(env, "OIDC_ISSUER")
+    return [
+        Provider(
+            "oidc", env.get("OIDC_NAME") or str(urlsplit(issuer).hostname), issuer, env["OIDC_CLIENT_ID"],
+            _secret(env, "OIDC_CLIENT_SECRET"), _roles(env, "OIDC_ROLES"),
+            env.get("OIDC_ROLES_CLAIM") or Provider.roles_claim, env.get("OIDC_SCOPE") or Provider.scope,
+        )
+    ]  # fmt: skip
+
+
+def _password_sign_in(env: Mapping[str, str], providers: tuple[Provider, ...]) -> str:
+    who = env.get("PASSWORD_SIGN_IN", Config.password_sign_in)
+    if who not in ("everyone", "admins"):
+        raise ValueError("PASSWORD_SIGN_IN must be everyone or admins")
+    if who == "admins" and not providers:
+        raise ValueError(
+            "PASSWORD_SIGN_IN=admins needs a provider where the others sign in: ENTRA_… or OIDC_…"
+        )
+    return who
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> Config:
     """Raises ValueError with one sentence when a setting can't be used."""
     env = os.environ if environ is None else environ
@@ -130,6 +224,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
     log_format = env.get("LOG_FORMAT", Config.log_format)
     if log_format not in ("plain", "json"):
         raise ValueError("LOG_FORMAT must be plain or json")
+    providers = (*_entra(env), *_oidc(env))
     return Config(
         host=env.get("HOST", Config.host),
         port=int(env.get("PORT", Config.port)),
@@ -163,4 +258,6 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
         session_idle_hours=int(env.get("SESSION_IDLE_HOURS", Config.session_idle_hours)),
         session_days=int(env.get("SESSION_DAYS", Config.session_days)),
         recent_minutes=int(env.get("RECENT_MINUTES", Config.recent_minutes)),
+        providers=providers,
+        password_sign_in=_password_sign_in(env, providers),
     )

@@ -182,10 +182,10 @@ def alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def gatehouse(
-    folder: Path, *, workers: int = 2, command: list[str] = COMMAND, **settings: Any
+    folder: Path, *, workers: int = 2, port: int = 0, command: list[str] = COMMAND, **settings: Any
 ) -> Iterator[Gatehouse]:
     """Under gunicorn with its data in `folder`; settings are environment variables (`HOLD_SECONDS=1`)."""
-    port = free_port()
+    port = port or free_port()
     env = {"HOST": "127.0.0.1", "PORT": str(port), "GATEHOUSE_DATA": str(folder / "data")}
     env |= {"WEB_CONCURRENCY": str(workers), "DATABASE_URL": databases.url(folder / "data")}
     env |= {name: str(value) for name, value in settings.items()}

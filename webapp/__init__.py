@@ -20,6 +20,7 @@ from webapp.services import (
     identity,
     integrations,
     notices,
+    providers,
     retention,
     sync,
 )
@@ -41,6 +42,7 @@ def create_app(config: Config | None = None) -> Flask:
     retention.configure(config)
     daily_backups.configure(config)
     condition.configure(config)
+    providers.configure(config)
     with database.connection_context():
         integrations.ensure_builtins()
         secret = audit.secret_for("flask-session")

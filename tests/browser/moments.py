@@ -12,8 +12,11 @@ from playwright.sync_api import FilePayload, Page
 
 from config import Config
 from tests.house import PASSWORD, House, served, token_in
+from tests.provider import ENTRA, person, provider
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
+from webapp.services import accounts
+from webapp.services.audit import COMMAND
 from webapp.services.authenticator import totp
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -158,6 +161,34 @@ STOPPED: dict[str, tuple[str, Act]] = {
 }
 
 
+def link(page: Page) -> None:
+    page.get_by_role("button", name="Link to Microsoft").click()
+    page.get_by_role("link", name="Go to Microsoft").wait_for()
+
+
+def linked(page: Page) -> None:
+    link(page)
+    page.get_by_role("link", name="Go to Microsoft").click()
+    page.get_by_text("Your account is linked").wait_for()
+
+
+def sign_out(page: Page) -> None:
+    page.get_by_role("navigation").get_by_role("button", name="Sign out").click()
+    page.get_by_role("link", name="Sign in with Microsoft").wait_for()
+
+
+# In this order, and last: whoever signs in has no password after that.
+SIGN_ON: dict[str, tuple[str, Act]] = {
+    "people-providers": ("/settings/people", nothing),
+    "person-to-link": ("/settings/people/2", nothing),
+    "account-link": ("/account", link),
+    "account-linked": ("/account", linked),
+    "person-linked": ("/settings/people/1", nothing),
+    "confirm-provider": ("/confirm?next=/settings/people", nothing),
+    "sign-on-refused": ("/login/entra/refused/expired", nothing),
+    "login-providers": ("/account", sign_out),
+}
+
 # In this order; whoever signs in after that is asked for a code.
 SECOND_STEP: dict[str, tuple[str, Act]] = {
     "second-step-codes": ("/account/second-step", confirm_second_step),
@@ -170,8 +201,10 @@ SECOND_STEP: dict[str, tuple[str, Act]] = {
 @contextlib.contextmanager
 def busy(data: Path) -> Iterator[tuple[House, dict[str, str]]]:
     """The house and the values for BUSY; STOPPED is what `stop` makes of it."""
-    with served(practice_app()) as practice:
-        made = program(Config(data=data, hold_seconds=0.1, practice_url=practice))
+    with served(practice_app()) as practice, provider() as fake:
+        fake.person = person("ann", "Gatehouse.Admins")
+        providers = (fake.provider(ENTRA), fake.provider())
+        made = program(Config(data=data, hold_seconds=0.1, practice_url=practice, providers=providers))
         with served(made) as url:
             house = House(url, data, {"GATEHOUSE_DATA": str(data)}, made.app)
             house.run("create-user", "ann@example.com", "--role", "admin", "--name", "Ann", stdin=PASSWORD)
@@ -188,8 +221,9 @@ def stop(house: House) -> None:
     house.run("pause", "--writes", "--reason", "An account was taken over. We look into it.")
 
 
-def without_second_step(house: House) -> None:
+def with_password_alone(house: House) -> None:
     house.do(lambda: Authenticator.delete().execute())
+    house.do(lambda: accounts.reset_password(accounts.find_user("ann@example.com"), PASSWORD, COMMAND))
 
 
 def _trouble() -> None:

@@ -44,7 +44,13 @@ def main(wanted: list[str]) -> None:
                 browser,
                 house.url,
                 chosen(moments.SECOND_STEP, wanted),
-                before=lambda: moments.without_second_step(house),
+                before=lambda: moments.with_password_alone(house),
+            )
+            photograph(
+                browser,
+                house.url,
+                chosen(moments.SIGN_ON, wanted),
+                before=lambda: moments.with_password_alone(house),
             )
         if pages := quiet(checkups.PAGES, wanted):
             with checkups.checkups(Path(data) / "checkups") as house:
@@ -78,7 +84,7 @@ def photograph(
         if before:
             before()
         with visiting(browser, url, look) as visitor:
-            visitor.expected = {404, 422}
+            visitor.expected = {403, 404, 422}
             if signed_in:
                 visitor.sign_in()
             for name, path, act in pages:

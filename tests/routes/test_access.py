@@ -21,6 +21,8 @@ ROLES = {
     "health.alive": "anyone", "health.ready": "anyone", "health.csp_report": "anyone", "health.numbers": "anyone",
     "setup.show": "anyone", "setup.create": "anyone", "login.show": "anyone", "login.create": "anyone",
     "login.end": "viewer", "login.ask_code": "anyone", "login.check_code": "anyone",
+    "sign_on.go": "anyone", "sign_on.callback": "anyone", "sign_on.refused": "anyone",
+    "account.link": "viewer", "confirming.again": "viewer", "people.link_to_provider": "admin",
     "second_step.show": "viewer", "second_step.begin": "viewer", "second_step.confirm": "viewer",
     "second_step.renew_codes": "viewer", "second_step.turn_off": "viewer",
     "confirming.show": "viewer", "confirming.confirm": "viewer",
@@ -118,6 +120,7 @@ def path_for(rule: Rule) -> str:
         "entry_id": Entry.select().first().id, "segment_id": 999, "invite_id": 999, "token": "none",
         "session_id": 999, "filename": "app.css",
         "sign_in_id": "none", "standing_id": 999, "kind": "mail", "reason": "unknown", "bulk_id": "none",
+        "key": "oidc", "which": "unknown",
     }  # fmt: skip
     return rule.build({name: values[name] for name in rule.arguments}, append_unknown=False)[1]  # type: ignore[index]
 

@@ -60,6 +60,8 @@ GUARDED = [
     ("/settings/people/{person}/sessions/end", {}),
     ("/settings/people/{person}/second-step/reset", {}),
     ("/settings/people/second-step", {"role": "admin"}),
+    ("/settings/people/{person}/link", {"provider": "oidc", "subject": "x"}),
+    ("/account/link/oidc", {}),
     ("/settings/general/backup", {}),
     ("/settings/general/backups/gatehouse-20261127T020000Z.db", {}),
     ("/settings/general/key", {}),

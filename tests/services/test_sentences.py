@@ -16,7 +16,7 @@ from webapp.store.models import Entry
 
 ROOT = Path(__file__).parents[2]
 ACTION = re.compile(
-    r"(agent|approval|backup|connection|everything|integration|inventory|key|log|notices|policies|policy|second_step|session|sign_in|standing|"
+    r"(agent|approval|backup|connection|everything|integration|inventory|key|log|notices|policies|policy|second_step|session|sign_in|sign_on|standing|"
     r"tool|user)\.[a-z_]+"
 )
 

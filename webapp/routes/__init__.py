@@ -19,7 +19,7 @@ from webapp.store.problems import explained
 NOUNS = (
     "home", "approvals", "bulk", "reviews", "tools", "activity", "integrations", "pauses", "wizard", "oauth", "agents",
     "people", "leaving", "invites", "notices", "general", "inventory", "account", "second_step", "confirming", "help",
-    "login", "setup", "health", "trying",
+    "login", "sign_on", "setup", "health", "trying",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 OUT_OF_DATE = Refused(

@@ -6,10 +6,20 @@ from flask import Blueprint, flash, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput
-from webapp.routes.guards import allow, current_actor, current_session, current_user, login_limit, settings
+from webapp.routes.confirming import recently
+from webapp.routes.guards import (
+    allow,
+    current_actor,
+    current_session,
+    current_user,
+    login_limit,
+    settings,
+)
 from webapp.routes.looks import browser_zone, keep_theme
 from webapp.routes.replies import leave_for, local, page
-from webapp.services import accounts, authenticator, looks, times
+from webapp.routes.sign_on import begin, send_off
+from webapp.services import accounts, authenticator, looks, providers, times
+from webapp.store.models import LinkedAccount
 
 bp = Blueprint("account", __name__, url_prefix="/account")
 
@@ -60,6 +70,17 @@ def change_password() -> ResponseReturnValue:
     return leave_for(url_for("login.show"))
 
 
+@bp.post("/link/<key>")
+@allow("viewer")
+@recently
+def link(key: str) -> ResponseReturnValue:
+    """A page with a link to the provider: a form may not lead to another site, and only this form begins it."""
+    address, browser = begin(key, "link", url_for(".show"))
+    response = make_response(page("account/link.html", provider=providers.find(key), address=address))
+    send_off(response, browser)
+    return response
+
+
 @bp.post("/sessions/<int:session_id>/end")
 @allow("viewer")
 def end_session(session_id: int) -> ResponseReturnValue:
@@ -69,12 +90,13 @@ def end_session(session_id: int) -> ResponseReturnValue:
 
 
 def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
-    limits = settings()
+    limits, linked = settings(), LinkedAccount.of(current_user())
     sessions = accounts.live_sessions(
         current_user(), idle_hours=limits.session_idle_hours, days=limits.session_days
     )
     return page(
         "account/show.html", status=status, error=error, sessions=sessions, this=current_session(),
+        link=linked, provider_name=providers.name_of(linked.issuer) if linked else "", providers=providers.offered(),
         zones=times.zones(), browser_zone=browser_zone(),
         second_step_on=authenticator.is_on(current_user()), codes_left=authenticator.codes_left(current_user()),
     )  # fmt: skip

@@ -9,10 +9,20 @@ from datetime import timedelta
 from flask import Blueprint, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.routes.guards import SAFE_METHODS, allow, current_actor, current_session, login_limit, settings
+from webapp.routes.guards import (
+    SAFE_METHODS,
+    allow,
+    current_actor,
+    current_session,
+    current_user,
+    login_limit,
+    settings,
+)
 from webapp.routes.replies import came_from, is_htmx, leave_for, local, page
-from webapp.services import accounts
+from webapp.routes.sign_on import go_to
+from webapp.services import accounts, authenticator, providers
 from webapp.store.fields import now
+from webapp.store.models import LinkedAccount
 
 bp = Blueprint("confirming", __name__, url_prefix="/confirm")
 PROOF = "confirm-proof"
@@ -49,16 +59,24 @@ def confirm() -> ResponseReturnValue:
     return _checked(url_for("confirming.confirm"), [("next", _next())], lambda: redirect(_next() or "/", 303))
 
 
+@bp.get("/<key>")
+@allow("viewer")
+def again(key: str) -> ResponseReturnValue:
+    """To the provider, which is to ask them anew. Nothing comes of it for anybody but the one who is signed in."""
+    return go_to(key, "confirm", _next())
+
+
 def _is_recent() -> bool:
     session = current_session()
     return session is not None and session.shown_at > now() - timedelta(minutes=settings().recent_minutes)
 
 
 def _ask(go_on: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
-    """Passwords are typed again rather than written into a page: those forms lead to a page of its own and back."""
+    """Passwords are typed again rather than written into a page: those forms lead to a page of its own and back. So
+    does every form of somebody who shows at a provider who they are."""
     if request.method in SAFE_METHODS:
         return redirect(url_for("confirming.show", next=request.full_path.rstrip("?")), 303)
-    if request.files or SECRET & set(request.form):
+    if request.files or SECRET & set(request.form) or not _proof():
         return leave_for(url_for("confirming.show", next=came_from() or None))
     carried = [pair for pair in request.form.items(multi=True) if pair[0] not in NOT_CARRIED]
     if PROOF in request.form:
@@ -78,6 +96,15 @@ def _checked(
     return go_on()
 
 
+def _proof() -> str:
+    """What they could type here, in words; empty for nothing."""
+    user = current_user()
+    code = "a code of your app"
+    if not LinkedAccount.of(user):
+        return f"Your password, or {code}"
+    return code.capitalize() if authenticator.is_on(user) else ""
+
+
 def _next() -> str:
     return local(request.values.get("next", ""))
 
@@ -85,9 +112,11 @@ def _next() -> str:
 def _page(
     action: str, carried: list[tuple[str, str]], error: accounts.WrongCredentials | None = None
 ) -> ResponseReturnValue:
+    link, goes_on = LinkedAccount.of(current_user()), action != url_for("confirming.confirm")
     response = make_response(
         page("confirming/show.html", status=422 if error else 200, error=error, action=action, carried=carried,
-             minutes=settings().recent_minutes, goes_on=action != url_for("confirming.confirm"))
+             minutes=settings().recent_minutes, goes_on=goes_on, proof=_proof(), link=link, next=_next(),
+             provider=providers.of_issuer(link.issuer) if link and not goes_on else None)
     )  # fmt: skip
     if is_htmx():  # the page's own form posts as a whole page again
         response.headers.update({"HX-Retarget": "#main", "HX-Reselect": "#main", "HX-Reswap": "outerHTML"})

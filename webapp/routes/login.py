@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp.errors import Forbidden, Refused
 from webapp.routes.guards import (
     allow,
     current_actor,
@@ -14,9 +15,12 @@ from webapp.routes.guards import (
     passing_cookie,
     set_cookie,
     set_passing_cookie,
+    settings,
 )
 from webapp.routes.replies import leave_for, local, page
-from webapp.services import accounts, half_sessions
+from webapp.services import accounts, half_sessions, providers
+from webapp.services.accounts import SignedIn
+from webapp.store.models import LinkedAccount, User
 
 bp = Blueprint("login", __name__)
 HALF = "half"  # the cookie between the password and the second step
@@ -29,7 +33,7 @@ def show() -> ResponseReturnValue:
         return redirect(url_for("setup.show"), 303)
     if current_session():
         return redirect(url_for("home.index"), 303)
-    return page("login/show.html", next=local(request.args.get("next", "")), email="")
+    return _page(local(request.args.get("next", "")))
 
 
 @bp.post("/login")
@@ -41,16 +45,29 @@ def create() -> ResponseReturnValue:
         signed_in = accounts.sign_in(
             form.get("email", ""), form.get("password", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
+            only_admins=settings().password_sign_in == "admins",
         )  # fmt: skip
-    except accounts.WrongCredentials as error:
-        return page(
-            "login/show.html", status=error.status, error=error, next=target, email=form.get("email", "")
-        )
+    except (accounts.WrongCredentials, Forbidden) as error:
+        return _page(target, form.get("email", ""), error)
+    return inside(target, signed_in)
+
+
+def inside(target: str, signed_in: SignedIn) -> Response:
+    """Where they wanted to go, or to the second step."""
     if signed_in.half:
-        response = make_response(redirect(url_for(".ask_code", next=target or None), 303))
+        response = make_response(redirect(url_for("login.ask_code", next=target or None), 303))
         set_passing_cookie(response, HALF, signed_in.token, half_sessions.LIVES)
         return response
-    return _inside(target, signed_in.token)
+    response = make_response(redirect(target or url_for("home.index"), 303))
+    set_cookie(response, signed_in.token)
+    return response
+
+
+def _page(target: str, email: str = "", error: Refused | None = None) -> ResponseReturnValue:
+    return page(
+        "login/show.html", status=error.status if error else 200, error=error, next=target, email=email,
+        providers=providers.offered(), only_admins=settings().password_sign_in == "admins",
+    )  # fmt: skip
 
 
 @bp.get("/login/second-step")
@@ -79,14 +96,8 @@ def check_code() -> ResponseReturnValue:
     except half_sessions.HalfOver as error:
         flash(f"{error.what} {error.next_step}")
         return redirect(url_for(".show", next=target or None), 303)
-    response = _inside(target, token)
+    response = inside(target, SignedIn(token))
     drop_cookie(response, HALF)
-    return response
-
-
-def _inside(target: str, token: str) -> Response:
-    response = make_response(redirect(target or url_for("home.index"), 303))
-    set_cookie(response, token)
     return response
 
 
@@ -95,6 +106,13 @@ def _inside(target: str, token: str) -> Response:
 def end() -> ResponseReturnValue:
     if session := current_session():
         accounts.end_session(session, current_actor())
+        _say_what_goes_on(session.user)
     response = make_response(leave_for(url_for(".show")))
     drop_cookie(response)
     return response
+
+
+def _say_what_goes_on(user: User) -> None:
+    """Signing out is ours alone: whoever comes by next could go on at the provider."""
+    if link := LinkedAccount.of(user):
+        flash(f"You are signed out here. At {providers.name_of(link.issuer)} you may still be signed in.")

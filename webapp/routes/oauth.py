@@ -66,7 +66,7 @@ def callback() -> ResponseReturnValue:
 def leave_no_code(response: Response) -> Response:
     """A page about a fault of ours would stand at the address with the code."""
     if request.endpoint == "oauth.callback" and response.status_code >= 500:
-        return _clean(url_for(".ended", reason="failed"))
+        return clean(url_for(".ended", reason="failed"))
     return response
 
 
@@ -101,12 +101,12 @@ def _come_back(answer: list[tuple[str, str]]) -> ResponseReturnValue:
     session = current_session()
     actor = current_actor() if session else audit.Actor("user", "somebody", ip=request.remote_addr or "")
     try:
-        row = sign_ins.come_back(_single(answer), session, actor)
+        row = sign_ins.come_back(single(answer), session, actor)
     except NotThisOne as stranger:
-        return _clean(url_for("oauth.ended", reason=stranger.reason))
+        return clean(url_for("oauth.ended", reason=stranger.reason))
     if row.ended != "done":
-        return _clean(url_for("oauth.show", sign_in_id=row.id))
-    return _clean(_fetch_tools(row))
+        return clean(url_for("oauth.show", sign_in_id=row.id))
+    return clean(_fetch_tools(row))
 
 
 def _fetch_tools(row: SignIn) -> str:
@@ -121,13 +121,13 @@ def _fetch_tools(row: SignIn) -> str:
     return url_for("wizard.show", name=integration.name, step="tools")
 
 
-def _clean(address: str) -> Response:
+def clean(address: str) -> Response:
     response = redirect(address, 303)
     response.headers["Referrer-Policy"] = "no-referrer"
     return response  # type: ignore[return-value]
 
 
-def _single(answer: list[tuple[str, str]]) -> dict[str, str]:
+def single(answer: list[tuple[str, str]]) -> dict[str, str]:
     """Parameters we know, unless they come twice; those count as not sent."""
     names = [name for name, _ in answer]
     return {name: value for name, value in answer if name in ANSWERS and names.count(name) == 1}

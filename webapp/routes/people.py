@@ -7,11 +7,20 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import InvalidInput, Refused
 from webapp.routes.confirming import recently
-from webapp.routes.guards import allow, current_actor
+from webapp.routes.guards import allow, came_by, current_actor
 from webapp.routes.invites import link
 from webapp.routes.replies import leave_for, page
-from webapp.services import accounts, authenticator, invites, leaving, second_step
-from webapp.store.models import User
+from webapp.services import (
+    accounts,
+    authenticator,
+    invites,
+    leaving,
+    linked_accounts,
+    providers,
+    second_step,
+    sign_on,
+)
+from webapp.store.models import LinkedAccount, User
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
 
@@ -118,6 +127,20 @@ def reset_password(user_id: int) -> ResponseReturnValue:
     return leave_for(url_for(".show", user_id=user_id))
 
 
+@bp.post("/<int:user_id>/link")
+@allow("admin")
+@recently
+def link_to_provider(user_id: int) -> ResponseReturnValue:
+    person, form = accounts.get_user(user_id), request.form
+    provider = providers.find(form.get("provider", ""))
+    try:
+        linked_accounts.link_by_admin(person, provider, form.get("subject", ""), current_actor())
+    except InvalidInput as error:
+        return _show(person, error)
+    flash(f"They sign in with {provider.name} from now on, and were signed out.")
+    return leave_for(url_for(".show", user_id=user_id))
+
+
 @bp.post("/<int:user_id>/sessions/end")
 @allow("admin")
 @recently
@@ -146,10 +169,12 @@ def reset_second_step(user_id: int) -> ResponseReturnValue:
 
 
 def _show(person: User, error: InvalidInput | None = None) -> ResponseReturnValue:
+    linked = LinkedAccount.of(person)
     return page(
         "people/show.html", status=error.status if error else 200, error=error, person=person,
         roles=accounts.ROLES, second_step_on=authenticator.is_on(person),
-        uses=leaving.uses_of(person),
+        uses=leaving.uses_of(person), link=linked,
+        provider_name=providers.name_of(linked.issuer) if linked else "", providers=providers.offered(),
     )  # fmt: skip
 
 
@@ -170,6 +195,9 @@ def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseRe
         roles=accounts.ROLES,
         owners=second_step.owners(),
         required=second_step.required_roles(),
+        signs_in=linked_accounts.where_from(),
+        providers=providers.offered(),
+        ways_back={one.key: sign_on.way_back(one.key, came_by()) for one in providers.offered()},
         typed=request.form,
         invites=invites.listed(),
     )

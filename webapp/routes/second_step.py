@@ -76,6 +76,6 @@ def _page(error: InvalidInput | None = None) -> ResponseReturnValue:
     user = current_user()
     return page(
         "second_step/show.html", status=error.status if error else 200, error=error,
-        on=authenticator.is_on(user), required=user.role in second_step.required_roles(),
+        on=authenticator.is_on(user), required=second_step.is_required(user),
         left=authenticator.codes_left(user),
     )  # fmt: skip

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from peewee import DatabaseError
 
+from config import ROLES as ROLES
 from webapp.errors import Forbidden, InvalidInput, NotFound, Refused, Stale
 from webapp.services import audit, authenticator, half_sessions, passwords, throttle
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Session, User
+from webapp.store.models import LinkedAccount, Session, User
 
-ROLES = ("viewer", "technician", "admin")
 SEEN_EVERY = timedelta(minutes=1)
 SETUP_CODE_FILE = "setup-code"
 ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # nothing that is misread
@@ -153,12 +153,26 @@ def find_user(email: str) -> User:
 def set_role(user: User, role: str, actor: Actor) -> None:
     needs(actor, "admin")
     check_role(role)
+    if LinkedAccount.of(user):
+        raise Stale(
+            "Their role comes from where they sign in.", why="It is read again at each sign-in there.",
+            next_step="Change it at the provider, or give them a password here.",
+        )  # fmt: skip
+    _change_role(user, role, "user.role", actor, {})
+
+
+def follow_role(user: User, role: str, provider: str) -> None:
+    """As the provider says. Raises Stale for the last admin."""
+    _change_role(user, role, "user.role_followed", audit.SYSTEM, {"provider": provider})
+
+
+def _change_role(user: User, role: str, action: str, actor: Actor, details: dict[str, str]) -> None:
     with writing():
         _keep_an_admin(user, still_admin=role == "admin")
         User.update(role=role).where(User.id == user.id).execute()
         sign_out_everywhere(user)
-        audit.record("user.role", actor, details={"email": user.email, "from": user.role, "to": role},
-                     agents_notice=False)  # fmt: skip
+        details = {"email": user.email, "from": user.role, "to": role, **details}
+        audit.record(action, actor, details=details, agents_notice=False)
 
 
 def set_disabled(user: User, disabled: bool, actor: Actor) -> None:
@@ -191,7 +205,7 @@ def change_password(user: User, old: str, new: str, actor: Actor, limit: Limit) 
 
 
 def reset_password(user: User, new: str, actor: Actor) -> None:
-    """Somebody else's password, by an admin."""
+    """Somebody else's password, by an admin. Who signed in at a provider signs in with it instead."""
     needs(actor, "admin")
     _set_password(user, new, actor)
 
@@ -201,7 +215,10 @@ def _set_password(user: User, new: str, actor: Actor) -> None:
     hashed = passwords.hashed(new)
     with writing():
         User.update(password_hash=hashed).where(User.id == user.id).execute()
+        unlinked = LinkedAccount.delete().where(LinkedAccount.user == user).execute()
         sign_out_everywhere(user)
+        if unlinked:
+            audit.record("sign_on.unlinked", actor, details={"email": user.email}, agents_notice=False)
         audit.record("user.password", actor, details={"email": user.email}, agents_notice=False)
 
 
@@ -248,8 +265,10 @@ class SignedIn:
     half: bool = False
 
 
-def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> SignedIn:
-    """Raises WrongCredentials or TooMany."""
+def sign_in(
+    email: str, password: str, ip: str, browser: str, limit: Limit, *, only_admins: bool = False
+) -> SignedIn:
+    """Raises WrongCredentials, TooMany, or Forbidden where passwords are for admins."""
     email = email.strip().lower()[:255]
     account, network = f"login {email}", f"login from {throttle.network(ip)}"
     throttle.count(account, limit)
@@ -257,16 +276,32 @@ def sign_in(email: str, password: str, ip: str, browser: str, limit: Limit) -> S
     user: User | None = User.get_or_none(User.email == email)
     right = passwords.matches(user.password_hash if user else passwords.NOBODY, password)
     if user is None or not right or user.disabled_at:
-        with writing():
-            audit.record("session.refused", Actor("user", email[:100] or "nobody", ip=ip), outcome="refused",
-                         agents_notice=False)  # fmt: skip
+        _record_refusal(email, ip)
         raise WrongCredentials("The e-mail address or the password is wrong.")
+    if only_admins and user.role != "admin":
+        _record_refusal(email, ip)
+        raise Forbidden(
+            "Passwords are for admins here.", why="PASSWORD_SIGN_IN says so.",
+            next_step="Sign in at your provider. An admin can link your account to it.",
+        )  # fmt: skip
     with writing():
         throttle.clear(account)
         throttle.give_back(network)
+        return let_in(user, ip, browser)
+
+
+def _record_refusal(email: str, ip: str) -> None:
+    with writing():
+        audit.record("session.refused", Actor("user", email[:100] or "nobody", ip=ip), outcome="refused",
+                     agents_notice=False)  # fmt: skip
+
+
+def let_in(user: User, ip: str, browser: str, provider: str = "") -> SignedIn:
+    """For somebody who has shown who they are, here or at a provider; whoever has a second step shows that too."""
+    with writing():
         if authenticator.is_on(user):
             return SignedIn(half_sessions.begin(user), half=True)
-        return SignedIn(start_session(user, ip, browser))
+        return SignedIn(start_session(user, ip, browser, provider))
 
 
 def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) -> str:
@@ -286,14 +321,13 @@ def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) ->
     )  # fmt: skip
 
 
-def start_session(user: User, ip: str, browser: str) -> str:
+def start_session(user: User, ip: str, browser: str, provider: str = "") -> str:
     """For somebody who has shown who they are. A new token each time: one that was planted is never taken over."""
     token = secrets.token_urlsafe(32)
     with writing():
         Session.create(token_hash=_token_hash(token), user=user, ip=ip, browser=browser[:200])
-        audit.record(
-            "session.started", Actor("user", user.email, user.id, user.role, ip), agents_notice=False
-        )
+        actor, details = Actor("user", user.email, user.id, user.role, ip), {"provider": provider}
+        audit.record("session.started", actor, details=details if provider else {}, agents_notice=False)
     return token
 
 
@@ -331,10 +365,15 @@ def confirm(session: Session, proof: str, actor: Actor, limit: Limit) -> None:
     with writing():
         if right or authenticator.spend(user, proof, actor):
             throttle.clear(bucket)
-            Session.update(confirmed_at=now()).where(Session.id == session.id).execute()
+            confirmed(session)
             return
         audit.record("session.not_confirmed", actor, outcome="refused", agents_notice=False)
     raise WrongCredentials("This is not right.", next_step="Try again, or sign out.")
+
+
+def confirmed(session: Session) -> None:
+    """They have just shown that it is still them."""
+    Session.update(confirmed_at=now()).where(Session.id == session.id).execute()
 
 
 def live_sessions(user: User, *, idle_hours: int, days: int) -> list[Session]:

@@ -64,10 +64,10 @@ class Standing:
         return loopback_address() if self.by_hand else self.address
 
 
-def return_address(came_by: str) -> str:
+def return_address(came_by: str, path: str = CALLBACK) -> str:
     """`came_by` is how the admin's browser came here (`http://localhost:8000`): without a PUBLIC_URL, it must come
     back the same way, as the session is known there only."""
-    return (_surroundings.public_url or came_by.rstrip("/")) + CALLBACK
+    return (_surroundings.public_url or came_by.rstrip("/")) + path
 
 
 def loopback_address() -> str:

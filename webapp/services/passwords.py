@@ -60,9 +60,10 @@ def hashed(password: str) -> str:
 
 
 def matches(stored: str, password: str) -> bool:
+    """Never, and after as long a time, where nothing is `stored`."""
     with _two_at_once:
         try:
-            Argon2id.verify_phc_encoded(password.encode(), stored)
+            Argon2id.verify_phc_encoded(password.encode(), stored or NOBODY)
         except InvalidKey:
             return False
         return True

@@ -11,7 +11,7 @@ from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
 from webapp.store.fields import now
-from webapp.store.models import Authenticator, RecoveryCode, Session, User, remember, state
+from webapp.store.models import Authenticator, LinkedAccount, RecoveryCode, Session, User, remember, state
 
 REQUIRED = "second_step_roles"  # in State: the roles that can't do without
 ISSUER = "Gatehouse"
@@ -71,7 +71,7 @@ def renew_codes(user: User, code: str, actor: Actor, limit: Limit) -> list[str]:
 
 def turn_off(user: User, code: str, actor: Actor, limit: Limit, *, here: Session | None = None) -> None:
     """Sessions elsewhere than `here` end."""
-    if user.role in required_roles():
+    if is_required(user):
         raise Forbidden(
             "Your role needs a second step.", next_step="Ask an admin to change that under Settings → People."
         )
@@ -106,9 +106,14 @@ def require(roles: Iterable[str], actor: Actor) -> None:
         audit.record("second_step.required", actor, details={"roles": wanted}, agents_notice=False)
 
 
+def is_required(user: User) -> bool:
+    """Not of those who sign in at a provider: that has its own second step, and its own word on who needs one."""
+    return user.role in required_roles() and LinkedAccount.of(user) is None
+
+
 def is_due(user: User) -> bool:
     """This person must have one, and has none yet."""
-    return user.role in required_roles() and not authenticator.is_on(user)
+    return is_required(user) and not authenticator.is_on(user)
 
 
 def owners() -> set[int]:

@@ -71,7 +71,7 @@ class Extent(Table):
 class User(Table):
     email = CharField(unique=True)  # lower case
     name = CharField(default="")
-    password_hash = CharField()
+    password_hash = CharField()  # empty: they sign in at a provider only
     role = CharField()  # admin, technician, viewer
     created_at = Moment(default=now)
     disabled_at = Moment(null=True)
@@ -103,6 +103,45 @@ class Session(Table):
         """When this person last gave a password or a code here."""
         shown: datetime = self.confirmed_at or self.created_at
         return shown
+
+
+class LinkedAccount(Table):
+    """Somebody at a provider who signs in there: known by what never changes and is given to nobody else."""
+
+    user = ForeignKeyField(User, unique=True, backref="links", on_delete="CASCADE")
+    issuer = CharField()
+    subject = CharField()  # the claim `sub`; of Entra ID `oid`, which is the same for every app of the tenant
+    called = CharField(default="")  # their address there when last seen; only shown
+    linked_at = Moment(default=now)
+
+    class Meta:
+        indexes = ((("issuer", "subject"), True),)
+
+    @classmethod
+    def of(cls, user: User) -> LinkedAccount | None:
+        found: LinkedAccount | None = cls.get_or_none(cls.user == user)
+        return found
+
+
+class SignOn(Table):
+    """One way to a provider and back. `ended`: empty while open, then done or refused.
+
+    `purpose`: sign_in, link (to the account of `session`) or confirm (that it is still them).
+    """
+
+    id = CharField(primary_key=True)  # random, in the address of the page that says why not
+    provider = CharField()
+    purpose = CharField()
+    browser_hash = CharField()  # of the cookie of the browser that began
+    session = ForeignKeyField(Session, null=True, on_delete="SET NULL")  # of link and confirm
+    state_hash = CharField(unique=True)
+    secrets = Sealed(null=True)  # {verifier, nonce}, until it has come back
+    request = Json()  # what the provider published when it began, and the return address: nothing secret
+    goes_to = TextField(default="")  # the page of ours that was wanted
+    created_at = Moment(default=now)
+    expires_at = Moment()
+    ended = CharField(default="")
+    problem = Json(null=True)  # {what, why, next_step} for its page
 
 
 class HalfSession(Table):
@@ -739,8 +778,8 @@ class Segment(Table):
 
 
 MODELS: list[type[Table]] = [
-    State, User, Session, HalfSession, Authenticator, RecoveryCode, Invite, Throttle, Integration,
-    Connection, OAuthClient, SignIn, Grant,
+    State, User, Session, LinkedAccount, SignOn, HalfSession, Authenticator, RecoveryCode, Invite, Throttle,
+    Integration, Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
     Agent, AgentIntegration, Word, LogLevel, Standing, Approval, Pause, NoticeChannel, Notice, SignInNotice,
     Worker, Intent, Entry, Tally, Pace, Segment,

@@ -67,6 +67,7 @@ class Tokens:
     refresh_expires_in: int | None = None
     scope: str = ""
     account: str = ""
+    id_token: str = field(default="", repr=False)
 
 
 class SignInDesk:
@@ -88,9 +89,11 @@ class SignInDesk:
         self._seconds = seconds
         self._host = urlsplit(str(metadata.token_endpoint)).hostname or str(metadata.issuer)
 
-    def authorization_url(self, *, state: str, verifier: str, scope: str, resource: str) -> str:
-        """Where the admin's browser goes. PKCE is S256 always; empty `scope` and `resource` are left out."""
-        extra = {"resource": resource} if resource else {}
+    def authorization_url(
+        self, *, state: str, verifier: str, scope: str, resource: str = "", **extra: str
+    ) -> str:
+        """Where the person's browser goes. PKCE is S256 always; empty `scope` and `resource` are left out."""
+        extra |= {"resource": resource} if resource else {}
         if "offline_access" in scope.split():
             extra["prompt"] = "consent"  # OpenID Connect Core §11: without it, no refresh token
         return str(
@@ -107,7 +110,7 @@ class SignInDesk:
             )
         )
 
-    async def exchange(self, code: str, verifier: str, resource: str) -> Tokens:
+    async def exchange(self, code: str, verifier: str, resource: str = "") -> Tokens:
         extra = {"resource": resource} if resource else {}
         async with self._asking(code, verifier) as client:
             answer = await client.fetch_token(
@@ -202,6 +205,7 @@ class SignInDesk:
             _seconds(answer.get("refresh_expires_in") or answer.get("refresh_token_expires_in")),
             proper(token.scope or ""),
             account_in(answer),
+            answer["id_token"] if isinstance(answer.get("id_token"), str) else "",
         )
 
 
