@@ -75,15 +75,14 @@ def _registry() -> JWSRegistry:
 
 
 def _keys(published: Mapping[str, Any]) -> KeySet:
-    """Those that can sign; one that can't be read does not spoil its neighbours."""
+    """One that can't be read does not spoil its neighbours. Those for other uses joserfc passes over."""
     keys: list[Key] = []
     for one in published["keys"]:
         try:
             key = KINDS[one["kty"]].import_key(one)
         except (JoseError, *NOT_READABLE):
             continue
-        strong = not isinstance(key, RSAKey) or key.raw_value.key_size >= SHORTEST_RSA
-        if strong and one.get("use", "sig") == "sig":
+        if not isinstance(key, RSAKey) or key.raw_value.key_size >= SHORTEST_RSA:
             keys.append(key)
     return KeySet(keys)
 
