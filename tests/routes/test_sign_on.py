@@ -703,6 +703,14 @@ def test_a_way_back_works_once(app: Flask, door: Door, fake: Fake) -> None:
     assert not thief.is_in and fake.seen.count("/token") == exchanges, "the code was shown to nobody again"
 
 
+def test_of_two_that_bring_it_at_once_one_gets_in(door: Door, fake: Fake, monkeypatch: Any) -> None:
+    """The second has read the row before the first took it."""
+    address, read = fake.walk(door.off()), SignOn.get()
+    door.back(address)
+    monkeypatch.setattr(SignOn, "get_or_none", lambda *_: read)
+    assert "works once" in door.why_not(door.back(address)) and fake.seen.count("/token") == 1
+
+
 def test_a_code_that_was_used_elsewhere_opens_nothing(door: Door, fake: Fake) -> None:
     address = fake.walk(door.off())
     next(iter(fake.codes.values())).used = True

@@ -180,8 +180,6 @@ def _why_not(row: SignOn, key: str, visitor: Visitor) -> str:
         return "elsewhere"
     if row.purpose != "sign_in" and (session is None or row.session_id != session.id):
         return "elsewhere"
-    if row.ended:
-        return "used"
     if row.expires_at <= now():
         return "expired"
     taken = SignOn.update(ended="done", secrets=None).where(SignOn.id == row.id, SignOn.ended == "").execute()
