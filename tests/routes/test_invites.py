@@ -233,7 +233,9 @@ def test_a_link_that_opens_nothing_never_says_why(
 @pytest.mark.parametrize("token", ["", "x" * 3000, "%00", "é", "%F0%9F%98%80", "..", "%ff"])
 def test_odd_tokens_open_nothing(app: Flask, client: FlaskClient, admin: Visitor, token: str) -> None:
     invited(admin)
-    assert client.get(f"/invite/{token}", follow_redirects=True).status_code == 404
+    reply = client.get(f"/invite/{token}", follow_redirects=True)
+    assert reply.status_code == 404
+    assert all(len(cookie) < 300 for one in reply.history for cookie in one.headers.getlist("Set-Cookie"))
 
 
 def test_pressed_twice_and_by_two_workers_at_once_it_makes_one_account(app: Flask, admin: Visitor) -> None:

@@ -26,6 +26,7 @@ from webapp.services import accounts, invites
 
 bp = Blueprint("invites", __name__, url_prefix="/invite")
 COOKIE = "invite"
+LONGEST = 64  # a token is shorter; a header that is too long would be refused on the way
 THINKING = timedelta(hours=1)  # about a password; the link can be opened again
 
 
@@ -40,7 +41,7 @@ def open_link(token: str) -> ResponseReturnValue:
     """Into a cookie at once: no page stands at an address with the token, and programs that look at links in mails use
     nothing up."""
     response = make_response(redirect(url_for(".show"), 303))
-    set_passing_cookie(response, COOKIE, token, THINKING)
+    set_passing_cookie(response, COOKIE, token[:LONGEST], THINKING)
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

@@ -41,7 +41,7 @@ def _heir(person: User) -> User:
     """Whoever was chosen; at first whoever asks."""
     able = leaving.heirs(person)
     chosen = request.values.get("heir", "")
-    if chosen.isascii() and chosen.isdigit():
+    if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
         return accounts.get_user(int(chosen))
     return current_user() if current_user() in able or not able else able[0]
 

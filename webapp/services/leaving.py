@@ -144,13 +144,13 @@ def _hand_over(done: Handover, actor: Actor) -> None:
     Integration.update(created_by=heir).where(Integration.created_by == person).execute()
     Invite.delete().where(Invite.invited_by == person).execute()
     notices.tell_instead(person.email, heir.email)
-    approvals.withdraw_asked_by(person)
-    standing.end_of(person, actor)
+    withdrawn, ended = approvals.withdraw_asked_by(person), standing.end_of(person, actor)
     details = {
         "email": person.email, "to": heir.email, "agents": [one.name for one in uses.agents],
         "servers": [one.name for one in (*uses.servers, *uses.drafts)],
         "sign_ins_left": [one.integration.name for one in uses.sign_ins],
-        "invites_withdrawn": [one.email for one in uses.invites], "notices": uses.notified,
+        "invites_withdrawn": [one.email for one in uses.invites], "calls_withdrawn": withdrawn,
+        "approvals_ended": ended, "notices": uses.notified,
     }  # fmt: skip
     audit.record("user.handed_over", actor, details=details)
 

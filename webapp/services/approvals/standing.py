@@ -58,11 +58,14 @@ def use(given: Standing) -> None:
     Standing.update(uses=Standing.uses + 1).where(Standing.id == given.id).execute()
 
 
-def end_of(person: User, actor: Actor) -> None:
-    """What they said yes to ends with them. In the caller's transaction."""
-    Standing.update(ended_at=now(), ended_by=actor.name).where(
-        Standing.by_user == person.id, Standing.ended_at.is_null()
-    ).execute()
+def end_of(person: User, actor: Actor) -> int:
+    """What they said yes to ends with them. How many; in the caller's transaction."""
+    ended: int = (
+        Standing.update(ended_at=now(), ended_by=actor.name)
+        .where(Standing.by_user == person.id, Standing.ended_at.is_null(), Standing.expires_at > now())
+        .execute()
+    )
+    return ended
 
 
 def end(standing_id: int, actor: Actor) -> Standing:
