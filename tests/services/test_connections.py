@@ -11,9 +11,9 @@ from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, always, as_json, error, guarded, modern
 from webapp.errors import Forbidden, InvalidInput, Stale, UpstreamError
 from webapp.services import connections, headers, integrations, sync
-from webapp.services.audit import Actor
+from webapp.services.audit import COMMAND, Actor
 from webapp.store.database import writing
-from webapp.store.models import Connection, Entry, Integration, Tool
+from webapp.store.models import Connection, Entry, Integration, Tool, User
 
 TOKEN = "tok-3c1f9a7e5d"
 READ = tool("get_ticket", "Get one ticket")
@@ -41,10 +41,17 @@ def test_a_bearer_token_that_works_is_kept_sealed_and_sent(
     connections.save_headers(draft, "bearer", [headers.bearer(TOKEN)], ann)
     draft = integrations.find("desk")
     assert draft.state == "connected"
-    assert Connection.get().given_by_id == ann.id
     assert connections.credentials_for(draft).headers == {"Authorization": f"Bearer {TOKEN}"}
     assert TOKEN not in everything_stored()
     assert set(servers.sent("authorization")) == {f"Bearer {TOKEN}"}
+
+
+def test_whose_token_it_is_is_kept(servers: Farm, draft: Integration) -> None:
+    servers.put(behind(f"Bearer {TOKEN}"))
+    sue = User.create(email="sue@example.com", password_hash="", role="admin")
+    for actor, giver in ((Actor("user", sue.email, sue.id, "admin"), sue), (COMMAND, None)):
+        connections.save_headers(integrations.find("desk"), "bearer", [headers.bearer(TOKEN)], actor)
+        assert Connection.get().given_by == giver
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,8 @@ def test_a_backup_can_be_carried_away_by_an_admin_and_that_is_written_down(
     entry = Entry.get(Entry.action == "backup.downloaded")
     assert entry.actor == "admin@example.com" and made.path.name in entry.details
     assert technician.post(address).status_code == 403
+    with pytest.raises(Forbidden):
+        daily_backups.take_out(made.path.name, Actor("user", "tom", 1, "technician"))
 
 
 @pytest.mark.parametrize(
