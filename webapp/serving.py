@@ -20,12 +20,13 @@ from uvicorn_worker import UvicornWorker
 from webapp.logs import JsonLines
 
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "plain")
-# mallopt(3) of glibc: its numbers, and ours. What is large is mapped by itself and goes back to the system when it is
-# freed; left alone, glibc keeps the holes that large answers leave between small things. Few arenas: the threads hold
-# Python's lock while they allocate, so one each would only be one more place to keep holes.
+# mallopt(3) of glibc: its numbers, and ours. What has a megabyte is mapped by itself and goes back to the system when
+# it is freed; left alone, glibc keeps the holes that large answers leave between small things. (A list of a thousand
+# tools has less: mapping it anew for each agent would cost a third.) Few arenas: the threads hold Python's lock while
+# they allocate, so one each would only be one more place to keep holes.
 MALLOC = {
-    "MALLOC_TRIM_THRESHOLD_": (-1, 128 * 1024),
-    "MALLOC_MMAP_THRESHOLD_": (-3, 128 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": (-1, 4 * 1024 * 1024),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 1024 * 1024),
     "MALLOC_ARENA_MAX": (-8, 2),
 }
 

@@ -36,6 +36,7 @@ LOOK_SECONDS = 2.0
 WRITE, READ = "desk__create_ticket_3", "ten__get_item_1"
 # As it is now: a command that runs in this process has its own in place of sys.stdout meanwhile.
 say = partial(print, file=sys.stdout, flush=True)
+FORESEEN = ("ok", "denied", "waiting", "running", "not_offered", "not_run")  # of writes, whatever is decided
 POLICIES = ("approval", "disabled", "auto")
 PAGES = ("/", "/tools", "/approvals", "/activity", "/settings/integrations/desk")
 
@@ -113,7 +114,7 @@ class Bustle:
             params = {"name": WRITE, "arguments": {"ticket_id": f"{number}-{count}"}}
             answer = await self._ask(http, "/mcp", {"method": "tools/call", "params": params})
             self.writes += 1
-            if (kind := kind_of(answer)) not in ("ok", "denied", "waiting", "not_offered", "not_run"):
+            if (kind := kind_of(answer)) not in FORESEEN:
                 self.wrong.append(kind)
             await asyncio.sleep(0.05)
 
