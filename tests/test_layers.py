@@ -20,13 +20,15 @@ MAY = {
     "gateway": {"errors", "logs", "store", "upstream", "builtin", "services"},
     "routes": {"errors", "logs", "store", "upstream", "builtin", "services"},
     "practice": {"errors"},  # somebody else's server, as far as Gatehouse knows
-    "serving": {"logs"},
+    "serving": {"doorway", "logs"},
+    "doorway": set(),
+    "forms": set(),
     "logs": set(),
     "cli": {"errors", "store", "services"},
-    "asgi": {"gateway", "create_app", "compression", "closed", "errors", "logs"},
+    "asgi": {"gateway", "create_app", "compression", "closed", "errors", "forms", "logs"},
     "closed": {"errors", "store"},
     "compression": set(),
-    "create_app": {"errors", "store", "services", "routes", "cli"},
+    "create_app": {"errors", "forms", "store", "services", "routes", "cli"},
 }
 PEOPLE = {"routes", "cli", "create_app"}  # the only rooms that know Flask
 FLASK = {"flask", "flask_wtf", "htmx_flask", "werkzeug", "markupsafe"}

@@ -9,7 +9,7 @@ from peewee import DatabaseError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Config, from_environment
-from webapp import cli, routes
+from webapp import cli, forms, routes
 from webapp.errors import Refused
 from webapp.routes import guards, headers, ids, pages
 from webapp.services import (
@@ -54,7 +54,7 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_NAME="form",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.secure,
-        MAX_CONTENT_LENGTH=1024 * 1024,
+        MAX_CONTENT_LENGTH=forms.LARGEST,
         WTF_CSRF_TIME_LIMIT=None,  # a page left open over lunch still works
         WTF_CSRF_SSL_STRICT=False,  # guards.refuse_cross_site looks at Origin, also where Referer is not sent
     )

@@ -13,6 +13,7 @@ from webapp import create_app, logs
 from webapp.closed import Closed
 from webapp.compression import Compressed
 from webapp.errors import Refused
+from webapp.forms import Forms, Full, Gone
 from webapp.gateway.worker import Gateway
 
 PAGE_THREADS = 16
@@ -37,6 +38,7 @@ class Program:
         self.app = create_app(config)
         self.pages = Compressed(WSGIMiddleware(self.app, workers=PAGE_THREADS))  # type: ignore[arg-type]
         self.gateway = Gateway(config)
+        self._forms = Forms()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -46,7 +48,20 @@ class Program:
         if scope["path"] == "/mcp" or scope["path"].startswith("/mcp/s/"):
             await self.gateway.endpoint(scope, receive, send)
         else:
-            await self.pages(_without_underscores(scope), receive, send)
+            await self._page(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            whole = await self._forms.gathered(scope, receive) if scope["type"] == "http" else receive
+        except Gone:
+            return
+        except Full:
+            headers = [(b"content-type", b"text/plain"), (b"retry-after", b"10")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            return await send(
+                {"type": "http.response.body", "body": b"Too much comes in at once. Try again."}
+            )
+        await self.pages(_without_underscores(scope), whole, send)
 
     async def begin(self) -> None:
         await self.gateway.start()

@@ -7,6 +7,7 @@ import gc
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,8 +18,10 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from webapp.doorway import Doorway
 from webapp.logs import JsonLines
 
+MOST_FILES = 65536
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "plain")
 # mallopt(3) of glibc: its numbers, and ours. What has a megabyte is mapped by itself and goes back to the system when
 # it is freed; left alone, glibc keeps the holes that large answers leave between small things. (A list of a thousand
@@ -58,7 +61,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Doorway,
         "proxy_headers": False,
         "server_header": False,
         "timeout_notify": 2,
@@ -95,6 +98,7 @@ def on_starting(arbiter: Arbiter) -> None:
     """Loaded once, before there are workers: they share it, and a new one is there in no time. Garbage collection in a
     worker leaves it alone, which would make a copy of every page that it looks at."""
     _give_back_what_is_freed()
+    _take_all_connections()
     importlib.import_module("webapp.asgi")
     gc.collect()
     gc.freeze()
@@ -107,6 +111,12 @@ def _give_back_what_is_freed() -> None:
     for name, (parameter, value) in MALLOC.items():
         if name not in os.environ:
             libc.mallopt(parameter, value)
+
+
+def _take_all_connections() -> None:
+    """Each is a file to the system, whose usual limit of 1,024 is soon reached by whoever opens many."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, MOST_FILES) if most > 0 else MOST_FILES, most))
 
 
 def post_worker_init(worker: Worker) -> None:
