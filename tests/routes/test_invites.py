@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -288,6 +289,17 @@ def test_what_can_not_be_invited_is_said(admin: Visitor, form: dict[str, str], w
     reply = admin.post(f"{PEOPLE}/invites", **{"email": NEW, "role": "viewer"} | form)
     assert reply.status_code == 422 and words in text_of(reply.text) and "Error: People" in reply.text
     assert not Invite.select().exists()
+
+
+def test_where_passwords_are_for_admins_only_they_are_invited(
+    app: Flask, client: FlaskClient, admin: Visitor
+) -> None:
+    before = invited(admin)
+    app.extensions["gatehouse"] = replace(app.extensions["gatehouse"], password_sign_in="admins")
+    reply = admin.post(f"{PEOPLE}/invites", email="other@example.com", role="viewer")
+    assert reply.status_code == 422 and "they get in there without an invitation" in text_of(reply.text)
+    assert take_up(client, before).status_code == 404 and "can’t be used" in client.get("/invite").text
+    assert take_up(client, invited(admin, "chief@example.com", "admin")).status_code == 303
 
 
 def test_a_closed_account_is_opened_again_and_not_invited(admin: Visitor) -> None:

@@ -30,6 +30,11 @@ LONGEST = 64  # a token is shorter; a header that is too long would be refused o
 THINKING = timedelta(hours=1)  # about a password; the link can be opened again
 
 
+def only_admins() -> bool:
+    """Whether nobody else signs in with a password."""
+    return settings().password_sign_in == "admins"
+
+
 def link(token: str) -> str:
     """For the mail, and to be copied."""
     return (settings().public_url or came_by()) + url_for("invites.open_link", token=token)
@@ -60,6 +65,7 @@ def accept() -> ResponseReturnValue:
         token = invites.accept(
             passing_cookie(COOKIE), form.get("name", ""), form.get("password", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
+            only_admins=only_admins(),
         )  # fmt: skip
     except InvalidInput as error:
         return _page(error)
@@ -73,6 +79,8 @@ def accept() -> ResponseReturnValue:
 
 
 def _page(error: InvalidInput | None = None) -> ResponseReturnValue:
-    invited = invites.seek(passing_cookie(COOKIE), request.remote_addr or "", login_limit())
+    invited = invites.seek(
+        passing_cookie(COOKIE), request.remote_addr or "", login_limit(), only_admins=only_admins()
+    )
     return page("invites/show.html", status=error.status if error else 200, error=error, invited=invited,
                 typed=request.form)  # fmt: skip

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput, Refused
 from webapp.routes.confirming import recently
 from webapp.routes.guards import allow, came_by, current_actor
-from webapp.routes.invites import link
+from webapp.routes.invites import link, only_admins
 from webapp.routes.replies import leave_for, page
 from webapp.services import (
     accounts,
@@ -65,7 +65,9 @@ def invite() -> ResponseReturnValue:
     """Answers with the one page that ever shows the link."""
     form, actor = request.form, current_actor()
     try:
-        invited, token = invites.invite(form.get("email", ""), form.get("role", ""), actor)
+        invited, token = invites.invite(
+            form.get("email", ""), form.get("role", ""), actor, only_admins=only_admins()
+        )
     except InvalidInput as error:
         return _page(status=error.status, error=error)
     address, problem, mailed = link(token), "", False

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from webapp.errors import NotFound
+from webapp.errors import InvalidInput, NotFound
 from webapp.services import accounts, audit, notices, passwords, throttle
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
@@ -29,11 +29,17 @@ class NoInvitation(NotFound):
         )  # fmt: skip
 
 
-def invite(email: str, role: str, actor: Actor) -> tuple[Invite, str]:
-    """The invitation and the token of its link, which is not kept and can't be shown again."""
+def invite(email: str, role: str, actor: Actor, *, only_admins: bool = False) -> tuple[Invite, str]:
+    """The invitation and the token of its link, which is not kept and can't be shown again. `only_admins`: nobody else
+    signs in with a password."""
     accounts.needs(actor, "admin")
     email = accounts.address(email)
     accounts.check_role(role)
+    if only_admins and role != "admin":
+        raise InvalidInput(
+            "Passwords are for admins here.", field="role", why="PASSWORD_SIGN_IN says so.",
+            next_step="Give them a role at the provider: they get in there without an invitation.",
+        )  # fmt: skip
     throttle.count(f"invites {actor.id}", MOST)
     token = secrets.token_urlsafe(32)
     with writing():
@@ -72,10 +78,13 @@ def withdraw(invite_id: int, actor: Actor) -> Invite:
     return found
 
 
-def seek(token: str, ip: str, limit: Limit) -> Invite:
+def seek(token: str, ip: str, limit: Limit, *, only_admins: bool = False) -> Invite:
     """Raises NoInvitation, and TooMany for who guesses."""
     try:
-        return _of(token)
+        found = _of(token)
+        if only_admins and found.role != "admin":
+            raise NoInvitation
+        return found
     except NoInvitation:
         throttle.count(f"invite from {throttle.network(ip)}", limit)
         raise
@@ -95,10 +104,12 @@ def _of(token: str) -> Invite:
     return found
 
 
-def accept(token: str, name: str, password: str, ip: str, browser: str, limit: Limit) -> str:
+def accept(
+    token: str, name: str, password: str, ip: str, browser: str, limit: Limit, *, only_admins: bool = False
+) -> str:
     """The token of a session: the account is there from here on, and the invitation is not. Raises InvalidInput, and as
     `seek`."""
-    invited = seek(token, ip, limit)
+    invited = seek(token, ip, limit, only_admins=only_admins)
     values = accounts.checked(invited.email, name, password, invited.role)
     hashed = passwords.hashed(password)
     with writing():
