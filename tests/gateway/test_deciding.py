@@ -96,6 +96,16 @@ def test_another_argument_another_agent_or_a_new_definition_asks_again(house: Ho
     assert house.do(lambda: standing.serving(key)) is None
 
 
+def test_what_is_approved_ahead_takes_nothing_along_that_nobody_saw(house: House, fresh: str) -> None:
+    first = approve_same(house, fresh)
+    along = {"desk/force": True, "traceparent": "00-1"}
+    params = {"name": TOOL, "arguments": NOTE, "_meta": along}
+    house.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, fresh)
+    ran = house.do(lambda: Approval.get(Approval.standing.is_null(False), Approval.id != first,
+                                        Approval.agent == Approval.get_by_id(first).agent_id))  # fmt: skip
+    assert house.do(lambda: approvals.asked_with(ran)["meta"]) == {"traceparent": "00-1"}
+
+
 @pytest.mark.parametrize("why", ["ended", "expired", "person gone", "second person"])
 def test_it_ends(house: House, practice: str, fresh: str, tom: Actor, ann: httpx2.Client, why: str) -> None:
     first = approve_same(house, fresh, tom)

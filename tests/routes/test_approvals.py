@@ -37,10 +37,11 @@ def ask(app: Flask) -> Ask:
             seed_policy="approval", seed_reason="the name says “add”", policy="approval",
         )  # fmt: skip
 
-    def asked(agent: str = "Claude", **arguments: Any) -> str:
+    def asked(agent: str = "Claude", along: dict[str, Any] | None = None, **arguments: Any) -> str:
         with database.connection_context():
             known = Agent.get_or_none(Agent.name == agent) or agents.create(agent, COMMAND)[0]
-            what = approvals.Asked(known.id, agent, tool.id, tool.catalogue_name, "desk", "d", arguments)
+            what = approvals.Asked(known.id, agent, tool.id, tool.catalogue_name, "desk", "d", arguments,
+                                   asked_with={"meta": along} if along else {})  # fmt: skip
             with writing():
                 return approvals.ask(what, minutes=30, most_open=200, log_arguments="redacted")
 
@@ -67,9 +68,32 @@ def test_what_differs_from_the_last_approved_call_is_marked(technician: Visitor,
     decide(ask(ticket_id="T-2", text="denied, so it does not count"))
     words = text_of(technician.get(f"/approvals/{ask(ticket_id='T-1', text='new', fresh=True)}"))
     assert "new changed was old" in words
-    assert "fresh true not in the last call" in words
+    assert "fresh not one of the tool’s true not in the last call" in words
     assert "gone left out this time" in words
     assert "denied, so" not in words
+
+
+def test_an_agent_does_not_choose_what_the_heading_points_at(technician: Visitor, ask: Ask) -> None:
+    """It chooses the order of its arguments, and may add what the tool has not: a heading of its own making."""
+    page = technician.get(f"/approvals/{ask(name='T-1', text='x', tісket_id='T-2', ticket_id='T-7')}")
+    assert "Claude wants to add note T-7" in text_of(page)
+    assert text_of(page).count("not one of the tool’s") == 2
+
+
+def test_true_and_one_are_not_the_same(technician: Visitor, ask: Ask) -> None:
+    decide(ask(ticket_id="T-1", text=1), "approve")
+    assert "true changed was 1" in text_of(technician.get(f"/approvals/{ask(ticket_id='T-1', text=True)}"))
+
+
+def test_what_is_sent_along_is_shown_and_in_the_file(technician: Visitor, ask: Ask) -> None:
+    """A server may act on `_meta` as on an argument."""
+    along = {"dry\u202erun": False, "traceparent": "00-1", "io.modelcontextprotocol/logLevel": "info"}
+    approval = ask(ticket_id="T-1", along=along)
+    words = text_of(technician.get(f"/approvals/{approval}"))
+    assert "1 more value is sent along" in words and "dry ⟨U+202E⟩ run false" in words
+    assert "traceparent" not in words
+    file = json.loads(technician.get(f"/approvals/{approval}/arguments"))
+    assert file == {"arguments": {"ticket_id": "T-1"}, "_meta": {"dry\u202erun": False}}
 
 
 def test_a_megabyte_is_cut_and_says_so_and_all_of_it_is_a_file_away(technician: Visitor, ask: Ask) -> None:

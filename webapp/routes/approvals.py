@@ -87,9 +87,10 @@ def show(approval_id: str) -> ResponseReturnValue:
 def arguments(approval_id: str) -> ResponseReturnValue:
     """All of them, as a file; what can't be seen is written as its number."""
     approval = approvals.get(approval_id)
-    answers = approvals.answers_of(approval)
     given = approvals.arguments_of(approval)
-    text = json.dumps({"arguments": given, "answers": answers} if answers else given, indent=2)
+    others = {"answers": approvals.answers_of(approval), "_meta": approvals.besides_of(approval)}
+    more = {name: part for name, part in others.items() if part}
+    text = json.dumps({"arguments": given, **more} if more else given, indent=2)
     headers = {"Content-Disposition": f'attachment; filename="{approval_id}.json"'}
     return Response(text, mimetype="application/json", headers=headers)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -82,7 +82,10 @@ def _create_waiting(asked: Asked, minutes: int, log_arguments: str) -> str:
 
 
 def _create_given(asked: Asked, given: Standing) -> str:
-    """Approved already, by whoever approved the same call for a while; from here on it runs like any other."""
+    """Approved already, by whoever approved the same call for a while; from here on it runs like any other. Without
+    what its agent sends along, though, which may be other than what that person saw."""
+    meta = {key: value for key, value in (asked.asked_with.get("meta") or {}).items() if record.is_usual(key)}
+    asked = replace(asked, asked_with=asked.asked_with | {"meta": meta})
     decided = {"state": "approved", "decided_by": given.by, "decided_at": now(), "standing": given}
     approval = _create(asked, given.expires_at, **decided)
     standing.use(given)

@@ -39,6 +39,8 @@ class Card:
     earlier: tuple[Entry, ...] = ()  # the last calls of the same tool
     result: dict[str, Any] | None = None
     replies: dict[str, Any] = field(default_factory=dict)  # of the agent, to what the server asked back
+    besides: dict[str, Any] = field(default_factory=dict)  # what the agent sends along in `_meta`
+    declared: tuple[str, ...] = ()  # the tool's own arguments, in its order; empty: it does not say
     notice: str = ""
     room: Room = excerpts.IN_THE_INBOX
 
@@ -60,6 +62,10 @@ class Card:
     def arguments(self) -> list[Argument]:
         """As far as there is room for them."""
         return excerpts.fitted(self.difference.arguments, self.room)
+
+    def is_strange(self, argument: str) -> bool:
+        """The tool says which arguments it has, and this is none of them."""
+        return bool(self.declared) and argument not in self.declared
 
     @property
     def cut(self) -> bool:
@@ -123,17 +129,26 @@ def _mark(rows: list[Approval], waiting: int) -> str:
 def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = None) -> Card:
     arguments = record.arguments_of(approval)
     name = approval.tool.name if approval.tool else approval.catalogue_name.rpartition(":")[2]
+    declared = _declared(approval.tool)
     made = Card(
         approval,
-        in_words(name, arguments),
+        in_words(name, arguments, declared),
         difference(arguments, last_approved(approval)),
         result=record.result_of(approval) if approval.result else None,
         sight=sight.kept(approval.id),
         replies=record.answers_of(approval),
+        besides=record.besides_of(approval),
+        declared=declared,
     )
     if not made.open:
         return made
     return _open(made, reader, Approval.waiting() if waiting is None else waiting)
+
+
+def _declared(tool: Tool | None) -> tuple[str, ...]:
+    schema = tool.definition.get("inputSchema") if tool else None
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return tuple(properties) if isinstance(properties, dict) else ()
 
 
 def _open(made: Card, reader: User, waiting: Iterable[Approval]) -> Card:

@@ -7,6 +7,7 @@ from typing import Any
 
 from webapp.services.approvals import record
 from webapp.store.models import Approval
+from webapp.upstream.strict import canonical
 
 APPROVED = ("approved", "running", "done", "failed", "unknown")
 
@@ -62,4 +63,5 @@ def difference(arguments: dict[str, Any], earlier: Approval | None) -> Differenc
 def _marked(name: str, value: Any, before: dict[str, Any]) -> Argument:
     if name not in before:
         return Argument(name, value, "new")
-    return Argument(name, value) if before[name] == value else Argument(name, value, "changed", before[name])
+    same = canonical(before[name]) == canonical(value)  # to Python, 1 and true are equal
+    return Argument(name, value) if same else Argument(name, value, "changed", before[name])

@@ -14,6 +14,8 @@ from webapp.store.models import Approval, Entry
 OPEN = ("waiting", "approved", "running")
 DECIDED = ("approved", "running")
 FINISHED = ("done", "failed", "denied", "expired", "withdrawn", "unknown")
+# In `_meta`, what MCP itself and tracing have there: no server does anything else because of them.
+OF_MCP, OF_TRACES = "io.modelcontextprotocol/", {"progressToken", "traceparent", "tracestate", "baggage"}
 CANNOT_FIND = "There is no such approval."
 
 
@@ -46,6 +48,17 @@ def answers_of(approval: Approval) -> dict[str, Any]:
     """What the agent answers to what the server asked back, by the names of the questions."""
     answers = asked_with(approval).get("another_round", {}).get("inputResponses")
     return answers if isinstance(answers, dict) else {}
+
+
+def is_usual(key: str) -> bool:
+    return key.startswith(OF_MCP) or key in OF_TRACES
+
+
+def besides_of(approval: Approval) -> dict[str, Any]:
+    """What the agent sends along in `_meta`, which its server may act on as on an argument."""
+    return {
+        key: value for key, value in (asked_with(approval).get("meta") or {}).items() if not is_usual(key)
+    }
 
 
 def of_call(approval_id: str, agent_id: int, tool_id: int, arguments: dict[str, Any]) -> Approval:

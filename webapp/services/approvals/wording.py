@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -24,8 +25,11 @@ def says_which(argument: str) -> bool:
     return bool(words) and words[-1] in ID_WORDS
 
 
-def in_words(tool_name: str, arguments: dict[str, Any]) -> str:
-    """ "update ticket T-1042": as the tool names itself, and the first thing it is pointed at."""
+def in_words(tool_name: str, arguments: dict[str, Any], declared: Sequence[str] = ()) -> str:
+    """ "update ticket T-1042": as the tool names itself, and the first thing it is pointed at. `declared`: the
+    arguments that it has, in its own order; the agent must not choose what comes first, nor add some of its own."""
+    if declared:
+        arguments = {name: arguments[name] for name in declared if name in arguments}
     said = " ".join(words_of(tool_name)) or tool_name
     return f"{said} {which}" if (which := _first_id(arguments)) else said
 
