@@ -34,7 +34,7 @@ test: .venv/dev .venv/chromium
 test-postgres: .venv/dev
 	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile \
 	  tests/services/test_tokens.py tests/services/test_sign_ins.py \
-	  tests/routes/test_login.py tests/routes/test_guards.py tests/routes/test_activity.py \
+	  tests/routes/test_login.py tests/routes/test_sign_on.py tests/routes/test_guards.py tests/routes/test_activity.py \
 	  tests/gateway/test_calls.py tests/gateway/test_approvals.py tests/gateway/test_deciding.py \
 	  tests/gateway/test_list_changed.py tests/gateway/test_circuit.py tests/gateway/test_people.py
 
