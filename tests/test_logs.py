@@ -34,7 +34,8 @@ def visits(running: Gatehouse) -> None:
         form = {"email": "ann@example.com", "csrf_token": token}
         assert http.post("/login", data=form | {"password": CANARIES["password"]}).status_code == 401
         http.post("/login", data={"csrf_token": CANARIES["form"]})
-        http.get(f"/oauth/callback?code={CANARIES['code']}&state={CANARIES['state']}")
+        for way_back in ("/oauth/callback", "/login/oidc/callback"):
+            http.get(f"{way_back}?code={CANARIES['code']}&state={CANARIES['state']}")
         http.get(f"/invite/{CANARIES['invite']}", follow_redirects=True)
         http.get("/metrics", headers={"Authorization": f"Bearer {CANARIES['token']}"})
         http.get("/metrics", headers={"Authorization": f"Bearer {METRICS}"})

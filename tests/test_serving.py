@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,6 +31,18 @@ def test_a_killed_worker_is_replaced_and_the_program_comes_back_after_losing_all
         assert server.house.run("setup-code").stdout.startswith("Open ")
     assert not any(map(alive, everybody))
     assert "Traceback" not in server.said()
+
+
+def test_wrong_settings_end_the_start_with_one_sentence(tmp_path: Path) -> None:
+    wrong = {"ENTRA_TENANT": "common", "ENTRA_CLIENT_ID": "app", "ENTRA_CLIENT_SECRET": "x" * 40}
+    env = os.environ | wrong | {"GATEHOUSE_DATA": str(tmp_path / "data"), "PORT": "0"}
+    serve = ["gunicorn", "--config", "python:webapp.serving", "webapp.asgi:program()"]
+    for command in (serve, ["flask", "--app", "webapp", "servers"]):
+        ended = subprocess.run(
+            [sys.executable, "-m", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 1 and "ENTRA_TENANT must be the Directory (tenant) ID" in ended.stderr
+        assert "Traceback" not in ended.stderr and not (tmp_path / "data").exists()
 
 
 def test_it_stops_quickly_and_cleanly_when_asked(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from htmx_flask import Htmx
 from peewee import DatabaseError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from config import ROOT, Config, from_environment
+from config import ROOT, Config
 from webapp import cli, forms, routes
 from webapp.errors import Refused
 from webapp.routes import guards, headers, ids, pages
@@ -30,7 +30,7 @@ from webapp.store.models import database
 
 def create_app(config: Config | None = None) -> Flask:
     """The table of contents: every part registers itself here."""
-    config = config or from_environment()
+    config = config or cli.configured()
     try:
         open_store(config.data, config.database_url, config.backup_dir)
     except (Refused, DatabaseError) as problem:

@@ -14,7 +14,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from peewee import DatabaseError
 
-from config import Config
+from config import Config, from_environment
 from webapp.errors import InvalidInput, NotFound, Refused
 from webapp.services import (
     accounts,
@@ -47,6 +47,15 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON."
 def init_app(app: Flask) -> None:
     for command in COMMANDS:
         app.cli.add_command(command)
+
+
+def configured() -> Config:
+    """The settings, or one sentence about the wrong one and the end."""
+    try:
+        return from_environment()
+    except ValueError as error:
+        click.echo(f"{error}.", err=True)
+        sys.exit(1)
 
 
 def without_store(config: Config, problem: Exception) -> Flask:

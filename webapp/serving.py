@@ -18,6 +18,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from config import from_environment
 from webapp.doorway import Doorway
 from webapp.logs import JsonLines
 
@@ -35,8 +36,8 @@ MALLOC = {
 
 
 def without_secrets(record: logging.LogRecord) -> bool:
-    """What opens something belongs into no access log: the code and the state of a way back from a sign-in service,
-    and the token of an invitation."""
+    """What opens something belongs into no access log: the code and the state of a way back from a sign-in service or a
+    provider, and the token of an invitation."""
     if isinstance(record.args, tuple):
         record.args = tuple(_short(one) if isinstance(one, str) else one for one in record.args)
     return True
@@ -45,7 +46,7 @@ def without_secrets(record: logging.LogRecord) -> bool:
 def _short(path: str) -> str:
     if path.startswith("/invite/"):
         return "/invite/…"
-    return path.partition("?")[0] if path.startswith("/oauth/") else path
+    return path.partition("?")[0] if path.startswith(("/oauth/", "/login/")) else path
 
 
 class GoodServer(Server):
@@ -97,6 +98,10 @@ class Log(Logger):  # type: ignore[misc]
 def on_starting(arbiter: Arbiter) -> None:
     """Loaded once, before there are workers: they share it, and a new one is there in no time. Garbage collection in a
     worker leaves it alone, which would make a copy of every page that it looks at."""
+    try:
+        from_environment()
+    except ValueError as error:
+        sys.exit(f"Gatehouse does not start: {error}.")
     _give_back_what_is_freed()
     _take_all_connections()
     importlib.import_module("webapp.asgi")

@@ -68,7 +68,7 @@ def turn_off() -> ResponseReturnValue:
         )
     except InvalidInput as error:
         return _page(error)
-    flash("Your second step is off: your password alone opens your account. Elsewhere you are signed out.")
+    flash("Your second step is off. Elsewhere you are signed out.")
     return leave_for(url_for("account.show"))
 
 

@@ -120,6 +120,9 @@ async def _json(egress: Egress, url: str) -> dict[str, Any]:
     try:
         async with egress.http(max_bytes=MAX_BYTES, total_seconds=SECONDS) as http:
             response = await http.get(url, headers={"Accept": "application/json"})
+    except BadReply as odd:  # too large, too slow or compressed
+        why = "What a provider publishes is short; something in between may have answered."
+        raise BadReply(odd.what, kind=odd.kind, why=why, next_step=ASK) from odd
     except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
         raise explain(error, url) from error
     if response.status_code != 200:
