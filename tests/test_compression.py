@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import httpx2
 import pytest
 
 from config import Config
+from tests import databases
 from tests.house import served, token_in
 from webapp.asgi import program
 from webapp.services import accounts
@@ -25,7 +25,7 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 def http(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """Signed in, at a name of the own network, as an admin."""
     data = tmp_path_factory.mktemp("compression") / "data"
-    shutil.copytree(furnished, data)
+    databases.copy(furnished, data)
     with served(program(Config(data=data))) as url:
         with database.connection_context():
             token = accounts.start_session(User.get(User.role == "admin"), "127.0.0.1", "a test")
