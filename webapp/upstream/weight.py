@@ -23,24 +23,24 @@ async def bearable(text: bytes, most: int = MOST_VALUES) -> bool:
 
 async def _stays_under(most: int, text: bytes, scale: _Loose | _Exact) -> bool:
     for start in range(0, len(text), PIECE):
-        scale.put(text[start : start + PIECE])
+        scale.put(text, start, start + PIECE)
         if scale.values > most:
             return False
         await asyncio.sleep(0)
     return True
 
 
-def _marks(text: bytes) -> int:
+def _marks(text: bytes, start: int = 0, end: int | None = None) -> int:
     """Each value comes after one of these, but for the first of all."""
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
+    return text.count(b",", start, end) + text.count(b"[", start, end) + text.count(b"{", start, end)
 
 
 class _Loose:
     def __init__(self) -> None:
         self.values = 0
 
-    def put(self, piece: bytes) -> None:
-        self.values += _marks(piece)
+    def put(self, text: bytes, start: int, end: int) -> None:
+        self.values += _marks(text, start, end)
 
 
 class _Exact:
@@ -51,8 +51,8 @@ class _Exact:
         self._quoted = False
         self._rest = b""
 
-    def put(self, piece: bytes) -> None:
-        piece = self._rest + piece
+    def put(self, text: bytes, start: int, end: int) -> None:
+        piece = self._rest + text[start:end]
         self._rest = b"\\" if (len(piece) - len(piece.rstrip(b"\\"))) % 2 else b""  # escapes what comes next
         if self._rest:
             piece = piece[:-1]

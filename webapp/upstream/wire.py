@@ -33,6 +33,7 @@ MOST_BESIDES = 32 * 1024
 # What is taken apart at a time: a read may bring a quarter of a megabyte, of nothing but line ends.
 BITE = 16 * 1024
 MANY_LINES = 500
+FEW_PIECES = 2
 # What a piece of a body costs beside its bytes: whoever sends one byte at a time fills the memory forty times as fast.
 PIECE_COSTS = 64
 # 101 is for protocols that nobody asked for.
@@ -367,10 +368,13 @@ class _Connection(asyncio.Protocol):
             self.close()
             return
         self.began = True
-        for start in range(0, len(data), BITE):
-            self._take(data[start : start + BITE])
-            if self._failure is not None:
-                return
+        start, size = 0, BITE
+        while start < len(data) and self._failure is None:
+            before = self._pieces
+            self._take(data[start : start + size])
+            start += size
+            if self._pieces - before <= FEW_PIECES:  # nothing but a large body
+                size *= 4
 
     def _take(self, data: bytes) -> None:
         self._besides += len(data)
