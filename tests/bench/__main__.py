@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 from tests.bench.chaos import chaos
 from tests.bench.flat import flat
+from tests.bench.holds import holds
 from tests.bench.measure import BACK, FRONT, Run, load, megabytes, pin, program
 from tests.bench.pages import pages
 from tests.bench.standing import standing
@@ -148,6 +149,7 @@ OWN: dict[str, Callable[[int, float], None]] = {
     "standing": standing,
     "pages": lambda rounds, seconds: pages(seconds),
     "chaos": chaos,
+    "holds": holds,
 }
 
 

@@ -28,6 +28,7 @@ JSON = {"content-type": "application/json"}
 FINE = {"content": [{"type": "text", "text": "in order"}]}
 BOMB = gzip.compress(b" " * 50_000_000)
 DEEP = 100_000
+MANY = b"[]," * 1_000_000
 
 
 async def head(ask: Ask, length: int | None = None, **more: str) -> None:
@@ -149,6 +150,10 @@ async def is_a_gzip_bomb(ask: Ask) -> Answer:
 
 async def nests_deeply(ask: Ask) -> Answer:
     return raw(b'{"jsonrpc":"2.0","id":%d,"result":' % ask.message["id"] + b"[" * DEEP + b"]" * DEEP + b"}")
+
+
+async def has_a_million_values(ask: Ask) -> Answer:
+    return raw(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[' % ask.message["id"] + MANY + b"[]]}}")
 
 
 async def breaks_off_its_json(ask: Ask) -> Answer:
@@ -291,6 +296,7 @@ FAULTS: dict[str, Fault] = {
     "announces-a-terabyte": Fault(announces_a_terabyte, ("too_large",)),
     "gzip-bomb": Fault(is_a_gzip_bomb, ("upstream_error",)),
     "nests-deeply": Fault(nests_deeply, ("upstream_error",)),
+    "million-values": Fault(has_a_million_values, ("too_large",)),
     "half-json": Fault(breaks_off_its_json, ("upstream_error",)),
     "wrong-character-set": Fault(has_the_wrong_character_set, ("upstream_error",)),
     "empty": Fault(has_nothing_to_say, ("upstream_error",)),
