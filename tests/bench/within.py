@@ -88,7 +88,9 @@ async def _rows(writer: Writer, at_once: int) -> None:
                 "arguments_digest": "0" * 64,
                 "result": "2 characters",
             }
-            await writer.add(audit.append, Row("call", agent, "call", "ten", "mcp:ten:get_item_0", "auto",
-                                               duration_ms=1.25, details=details))  # fmt: skip
+            row = Row(
+                "call", agent, "call", "ten", "mcp:ten:get_item_0", "auto", duration_ms=1.25, details=details
+            )
+            await writer.add(audit.append, row, lost=print)
 
     await asyncio.gather(*(one() for _ in range(at_once)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -88,3 +89,31 @@ def test_a_job_that_fails_by_itself_harms_no_neighbour(writer: Writer) -> None:
         failed.result()
     with database.connection_context():
         assert (state("first"), state("wrong"), state("last")) == (1, None, 1)
+
+
+def test_what_is_added_in_one_turn_is_taken_as_one_list(writer: Writer) -> None:
+    taken: list[list[int]] = []
+
+    async def live() -> None:
+        first = [writer.add(taken.append, number, lost=print) for number in range(3)]
+        await asyncio.gather(*first)
+        await writer.add(taken.append, 3, lost=print)
+
+    asyncio.run(asyncio.wait_for(live(), 60))
+    assert taken == [[0, 1, 2], [3]]
+
+
+def test_everybody_hears_of_a_list_that_failed_and_the_rest_is_told_for_who_left(writer: Writer) -> None:
+    lost: list[int] = []
+
+    def fails(numbers: list[int]) -> None:
+        raise ZeroDivisionError
+
+    async def live() -> None:
+        stays, leaves = (writer.add(fails, number, lost=lost.append) for number in (1, 2))
+        leaves.cancel()
+        with pytest.raises(ZeroDivisionError):
+            await stays
+
+    asyncio.run(asyncio.wait_for(live(), 60))
+    assert lost == [2]

@@ -29,19 +29,14 @@ class Clerk:
 
     async def append(self, row: Row) -> None:
         """To the log; nothing else changes with it, so rows go there in bundles."""
-        written = self._writer.add(audit.append, row)
         try:
-            await asyncio.shield(written)
+            await self._writer.add(audit.append, row, lost=self._append_again)
         except DatabaseError:
-            await self.surely(lambda: audit.append([row]))
-        except asyncio.CancelledError:
-            written.add_done_callback(lambda done: self._append_again(done, row))
-            raise
+            await asyncio.shield(self._append_again(row))
 
-    def _append_again(self, done: asyncio.Future[None], row: Row) -> None:
-        """Nobody waits for the row any more; it must be there all the same."""
-        if not done.cancelled() and done.exception():
-            self.later(lambda: audit.append([row]))
+    def _append_again(self, row: Row) -> asyncio.Task[None]:
+        """It must be there, whether or not anybody waits for it."""
+        return self.later(lambda: audit.append([row]))
 
     def soon(self, job: Callable[[], object]) -> None:
         """For what may be lost: nobody hears whether it was written."""

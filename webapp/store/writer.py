@@ -6,7 +6,7 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -23,10 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Job:
-    run: Callable[[], Any]
+    work: Callable[[], Any]
     future: Future[Any]
     value: Any = None
     failure: BaseException | None = None
+
+    def run(self) -> None:
+        self.value = self.work()
 
     def settle(self) -> None:
         if self.future.cancelled() or not self.future.set_running_or_notify_cancel():
@@ -35,24 +38,29 @@ class _Job:
 
 
 @dataclass
-class _Items:
+class _Bundle:
     """What several callers hand to the same function, which takes it all at once."""
 
     take: Callable[[list[Any]], Any]
-    items: list[Any]
-    waiting: list[asyncio.Future[None]]
-    value: Any = None
-    failure: BaseException | None = field(default=None)
+    lost: Callable[[Any], object]
+    loop: asyncio.AbstractEventLoop
+    items: list[Any] = field(default_factory=list)
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    failure: BaseException | None = None
 
-    def run(self) -> Any:
-        return self.take(self.items)
+    def run(self) -> None:
+        self.take(self.items)
 
     def settle(self) -> None:
-        """One nudge for an event loop, however many wait on it."""
-        loops = {future.get_loop() for future in self.waiting}
-        for loop in loops:
-            waiting = [future for future in self.waiting if future.get_loop() is loop]
-            loop.call_soon_threadsafe(_tell, waiting, self.failure)
+        """One nudge for the event loop, however many wait on it."""
+        self.loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        for item, future in zip(self.items, self.waiting, strict=True):
+            if not future.done():
+                future.set_exception(self.failure) if self.failure else future.set_result(None)
+            elif self.failure:
+                self.lost(item)
 
 
 class Writer:
@@ -62,7 +70,8 @@ class Writer:
     """
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[_Job | _Items | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Bundle | None] = queue.SimpleQueue()
+        self._open: dict[Callable[[list[Any]], Any], _Bundle] = {}
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -78,21 +87,34 @@ class Writer:
         self._jobs.put(_Job(job, future))
         return future
 
-    def add(self, take: Callable[[list[T]], Any], item: T) -> asyncio.Future[None]:
-        """For an event loop, and much cheaper than a job: neighbours for the same `take` go to it as one list.
+    def add(
+        self, take: Callable[[list[T]], Any], item: T, *, lost: Callable[[T], object]
+    ) -> asyncio.Future[None]:
+        """For one event loop, and much cheaper than a job: what is added in the same turn of it goes to `take` as one
+        list, and wakes the thread once.
 
-        When that list fails nothing of it is written, and each of them hears so.
+        When that list fails nothing of it is written, and each of them hears so; of an item that nobody waits for any
+        more, `lost` does.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Items(take, [item], [future]))
+        loop = asyncio.get_running_loop()
+        bundle = self._open.get(take)
+        if bundle is None:
+            bundle = self._open[take] = _Bundle(take, lost, loop)
+            loop.call_soon(self._hand_over, take)
+        future: asyncio.Future[None] = loop.create_future()
+        bundle.items.append(item)
+        bundle.waiting.append(future)
         return future
+
+    def _hand_over(self, take: Callable[[list[Any]], Any]) -> None:
+        self._jobs.put(self._open.pop(take))
 
     def _work(self) -> None:
         with database.connection_context():
             while group := self._next_group():
-                self._commit(list(_joined(group)))
+                self._commit(group)
 
-    def _next_group(self) -> list[_Job | _Items]:
+    def _next_group(self) -> list[_Job | _Bundle]:
         group, job = [], self._jobs.get()
         while job is not None:
             group.append(job)
@@ -102,7 +124,7 @@ class Writer:
         self._jobs.put(None) if group else None
         return group
 
-    def _commit(self, group: list[_Job | _Items]) -> None:
+    def _commit(self, group: list[_Job | _Bundle]) -> None:
         try:
             with writing():
                 for job in group:
@@ -120,35 +142,15 @@ class Writer:
             job.settle()
 
     @staticmethod
-    def _run(job: _Job | _Items, *, alone: bool) -> None:
+    def _run(job: _Job | _Bundle, *, alone: bool) -> None:
         """A job alone in its transaction needs no savepoint: what it loses is the whole."""
         try:
             if alone:
-                job.value = job.run()
+                job.run()
                 return
             with database.atomic():
-                job.value = job.run()
+                job.run()
         except Exception as error:  # handed to whoever waits for the future
             job.failure = error
             if alone:
                 raise
-
-
-def _joined(group: Iterable[_Job | _Items]) -> Iterator[_Job | _Items]:
-    last: _Job | _Items | None = None
-    for job in group:
-        if isinstance(last, _Items) and isinstance(job, _Items) and last.take == job.take:
-            last.items += job.items
-            last.waiting += job.waiting
-            continue
-        if last is not None:
-            yield last
-        last = job
-    if last is not None:
-        yield last
-
-
-def _tell(waiting: Iterable[asyncio.Future[None]], failure: BaseException | None) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_exception(failure) if failure else future.set_result(None)
