@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from tests.routes.settings_house import (  # noqa: F401
 )  # fmt: skip
 from tests.services.farm import tool
 from webapp.gateway import catalogue
-from webapp.gateway.catalogue import Catalogue, load, newest
+from webapp.gateway.catalogue import Catalogue, Catalogues, load, newest
 from webapp.services import (
     agents,
     approvals,
@@ -37,7 +38,7 @@ from webapp.services.bulk import Selection
 from webapp.services.wishes import named
 from webapp.store import generation
 from webapp.store.database import writing
-from webapp.store.models import Agent, Extent, Integration, Tool
+from webapp.store.models import Agent, Extent, Integration, Tool, database
 from webapp.upstream.client import ServerInfo
 from webapp.upstream.listing import Listing, parse_tools
 
@@ -160,6 +161,25 @@ def counting(asked_for: list[int], real: Callable[..., list[object]] = catalogue
         return rows
 
     return read
+
+
+def test_whoever_is_woken_after_a_change_is_told_of_it(connect: Connect) -> None:
+    """One look at the store serves all who run in one turn of the event loop, and nobody after that."""
+    connect("desk", READ)
+
+    def change(policy: str) -> None:
+        with database.connection_context():
+            policies.set_policy(named_tool("desk:get_ticket"), policy, COMMAND)
+
+    async def live() -> list[list[str]]:
+        catalogues, seen = Catalogues(), list[list[str]]()
+        for policy in ("approval", "auto", "disabled"):
+            await catalogues.current()
+            await asyncio.to_thread(change, policy)
+            seen.append(policies_in(await catalogues.current()))
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(live(), 60)) == [["approval"], ["auto"], ["disabled"]]
 
 
 def test_how_far_changes_went_is_forgotten_and_then_all_is_read_again(connect: Connect) -> None:

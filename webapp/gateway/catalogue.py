@@ -131,6 +131,7 @@ class Catalogues:
     def __init__(self) -> None:
         self._current = Catalogue()
         self._loading = asyncio.Lock()
+        self._compared = False
 
     @property
     def latest(self) -> Catalogue:
@@ -138,11 +139,24 @@ class Catalogues:
         return self._current
 
     async def current(self) -> Catalogue:
-        if self._current.generation != generation.known():
-            async with self._loading:
-                if self._current.generation != generation.known():
-                    self._current = await asyncio.to_thread(newest, self._current)
+        """As it was at a moment after the caller was woken.
+
+        One look at the store serves all who run in the same turn of the event loop: whatever woke them, their last
+        bytes for one, had come before that turn began.
+        """
+        if self._compared:
+            return self._current
+        if self._current.generation == generation.known():
+            self._compared = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+            return self._current
+        async with self._loading:
+            if self._current.generation != generation.known():
+                self._current = await asyncio.to_thread(newest, self._current)
         return self._current
+
+    def _next_turn(self) -> None:
+        self._compared = False
 
 
 def newest(known: Catalogue) -> Catalogue:

@@ -97,9 +97,9 @@ class Endpoint:
             log.info("the agent hung up before its answer came")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1").strip(" \t") for k, v in scope["headers"]}
+        headers = {k.decode("latin-1"): v.decode("latin-1").strip(" \t") for k, v in scope["headers"]}
         self._check_origin(headers)
-        await self._admit(headers)
+        admitted_by, agent = await self._admit(headers)
         if scope["method"] == "GET":
             return await self._tell_news(scope, headers, send)
         if scope["method"] != "POST":
@@ -107,7 +107,8 @@ class Endpoint:
         message = await _message(await self._body(receive))
         # A body may take its time, and what was true when it began may not be any more.
         catalogue = await self._catalogues.current()
-        agent = _authenticate(catalogue, headers)
+        if catalogue is not admitted_by or not agent.usable:
+            agent = _authenticate(catalogue, headers)
         version = headers.get("mcp-protocol-version")
         modern = version is not None and version not in HANDSHAKE
         if "id" not in message or "method" not in message:
@@ -126,12 +127,14 @@ class Endpoint:
         self._note_use(agent)
         await self._answer(request, headers, receive, send)
 
-    async def _admit(self, headers: dict[str, str]) -> None:
-        """Whoever has no key sends no body. Known keys are looked up again when the body is here."""
+    async def _admit(self, headers: dict[str, str]) -> tuple[Catalogue, KnownAgent]:
+        """Whoever has no key sends no body. What the key opens is looked at again when the body is here."""
+        latest = self._catalogues.latest
         try:
-            _authenticate(self._catalogues.latest, headers)
+            return latest, _authenticate(latest, headers)
         except Refusal:
-            _authenticate(await self._catalogues.current(), headers)
+            newest = await self._catalogues.current()
+            return newest, _authenticate(newest, headers)
 
     def _count(self, agent: KnownAgent) -> None:
         """Of what has no answer in JSON-RPC that could say it."""
@@ -332,7 +335,7 @@ def _hostname(host: str) -> str:
 
 def _ip(scope: Scope, headers: dict[str, str], hops: int) -> str:
     """Who called: as our own proxies say (each adds the address it saw at the end), else as the socket says."""
-    forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",")]
+    forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",")] if hops else []
     if hops and len(forwarded) >= hops and forwarded[-hops]:
         return forwarded[-hops][:64]
     client = scope.get("client")
