@@ -5,7 +5,7 @@ What it finds is a reason to look, not a verdict. It is measured on real tools a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from webapp.services.screening import characters, disguises, shadows
@@ -22,6 +22,7 @@ MOST_FLAGS = 6
 # Rules look at so much of a text at once: no text takes them long.
 WINDOW, OVERLAP = 2000, 300
 SHORTEST, LONGEST = 20, 60_000
+LONGEST_KNOWN, MOST_KNOWN = 500, 5000
 
 
 def screen(definition: Mapping[str, Any], neighbours: Neighbours | None = None) -> list[Flag]:
@@ -32,7 +33,7 @@ def screen(definition: Mapping[str, Any], neighbours: Neighbours | None = None) 
         found = {flag.kind: flag for flag in neighbours.flags_of(name)}
     for where, text in texts_of(definition):
         if not _is_word(text):
-            for flag in _flags_in(where, text, neighbours):
+            for flag in _found_in(where, text, neighbours):
                 found.setdefault(flag.kind, flag)
     return list(found.values())[:MOST_FLAGS]
 
@@ -40,6 +41,18 @@ def screen(definition: Mapping[str, Any], neighbours: Neighbours | None = None) 
 def _is_word(text: str) -> bool:
     """Too short and plain for any rule, as most names of arguments are."""
     return len(text) < SHORTEST and text.isascii() and text.isidentifier()
+
+
+def _found_in(where: str, text: str, neighbours: Neighbours | None) -> Iterable[Flag]:
+    """The tools of a server describe the same arguments in the same words: those are looked at once."""
+    if neighbours is None or len(text) > LONGEST_KNOWN:
+        return _flags_in(where, text, neighbours)
+    found = neighbours.seen.get((where, text))
+    if found is None:
+        found = tuple(_flags_in(where, text, neighbours))
+        if len(neighbours.seen) < MOST_KNOWN:
+            neighbours.seen[where, text] = found
+    return found
 
 
 def _flags_in(where: str, text: str, neighbours: Neighbours | None) -> Iterator[Flag]:

@@ -54,6 +54,7 @@ class Neighbours:
             self._servers.add(of)
             self._tools.add(name.lower())
         self._servers.discard(server)
+        self.seen: dict[tuple[str, str], tuple[Flag, ...]] = {}  # texts of the server, and what is in them
 
     def is_server(self, word: str) -> bool:
         return word.lower() in self._servers
