@@ -96,8 +96,11 @@ class Calls:
         return (call.tool.source.seconds or self._config.call_seconds) + GRACE_SECONDS
 
     async def _in_its_place(self, call: Call) -> dict[str, Any]:
-        with self.quotas.place(call.caller.id, call.quota):
+        self.quotas.begin(call.caller.id, call.quota)
+        try:
             return await self._path.run(call)
+        finally:
+            self.quotas.end(call.caller.id)
 
     def _paused(self, call: Call) -> str:
         """From memory: the catalogue was compared with the store when this call came in."""

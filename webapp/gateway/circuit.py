@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from webapp.errors import BadReply, Unreachable, UpstreamError
+from webapp.upstream.places import Places
 
 T = TypeVar("T")
 OPENS_AFTER = 5  # failures in a row
@@ -38,7 +39,7 @@ class Circuit:
         """`patience`: seconds a call waits for its turn when `at_once` others are under way."""
         self._name = name
         self._owner = owner
-        self._places = asyncio.Semaphore(at_once)
+        self._places = Places(at_once)
         self._at_once = at_once
         self._patience = patience
         self._failures = 0
@@ -54,10 +55,10 @@ class Circuit:
         """Raises Unreachable, with nothing sent, where it is open or too many calls are under way."""
         if self._mending is not None:
             raise self._left_alone()
-        if self._places.locked():
+        if self._places.all_taken:
             await self._wait_for_a_place()
         else:
-            await self._places.acquire()
+            await self._places.take()
         began = asyncio.get_running_loop().time()
         try:
             answer = await ask()
@@ -69,7 +70,7 @@ class Circuit:
                 self._failed(Unreachable("It did not answer for a long time.", kind="read_timeout"))
             raise
         finally:
-            self._places.release()
+            self._places.give_back()
         self._worked()
         return answer
 
@@ -85,7 +86,7 @@ class Circuit:
     async def _wait_for_a_place(self) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await self._places.acquire()
+                await self._places.take()
         except TimeoutError as error:
             what = f"{self._at_once} calls to {self._name} were under way, and none of them ended."
             raise Unreachable(what, kind="busy", retry_after=1) from error

@@ -53,24 +53,21 @@ class Request:
     session: str = ""
     stream: EventStream | None = None  # to the agent, while its answer is being made
     answer: Answer | None = field(default=None)  # set when the answer belongs to an approval
+    modern: bool = field(init=False)
+    meta: dict[str, Any] = field(init=False)  # of the params that came, also where they are replaced
+
+    def __post_init__(self) -> None:
+        meta = self.params.get("_meta")
+        self.modern, self.meta = self.version == MODERN, meta if isinstance(meta, dict) else {}
 
     @property
     def caller(self) -> Actor:
         return Actor("agent", self.agent.name, self.agent.id, ip=self.ip)
 
     @property
-    def modern(self) -> bool:
-        return self.version == MODERN
-
-    @property
     def progress(self) -> Progress | None:
         token = self.meta.get("progressToken")
         return self.stream.progress_to(token) if self.stream and token is not None else None
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        meta = self.params.get("_meta")
-        return meta if isinstance(meta, dict) else {}
 
 
 def error(code: int, message: str, data: dict[str, Any] | None = None) -> RpcError:

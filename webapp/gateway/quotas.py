@@ -15,8 +15,6 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from config import Config
 from webapp.errors import TooMany
@@ -62,20 +60,15 @@ class Quotas:
             what = "This agent asks Gatehouse itself for more lists, searches or approvals than it may."
             raise _come_back(what, seconds)
 
-    @contextmanager
-    def place(self, agent_id: int | None, quota: Quota) -> Iterator[None]:
-        """For one call, as long as it is under way. Raises TooMany where all are taken."""
-        if not quota.calls_at_once:
-            yield
-            return
-        if self._under_way[agent_id] >= quota.calls_at_once:
+    def begin(self, agent_id: int | None, quota: Quota) -> None:
+        """One call is under way, until `end`. Raises TooMany where it may not."""
+        if quota.calls_at_once and self._under_way[agent_id] >= quota.calls_at_once:
             what = f"This agent has {quota.calls_at_once} calls under way, and may have no more at once."
             raise TooMany(what, retry_after=1, next_step="Wait until one of them has ended.")
         self._under_way[agent_id] += 1
-        try:
-            yield
-        finally:
-            self._under_way[agent_id] -= 1
+
+    def end(self, agent_id: int | None) -> None:
+        self._under_way[agent_id] -= 1
 
 
 class _Meter:

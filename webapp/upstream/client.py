@@ -153,7 +153,7 @@ class Client:
         )
         return result_of(reply, self._exchange.url)
 
-    async def call_tool(
+    def call_tool(
         self,
         name: str,
         arguments: Mapping[str, Any],
@@ -164,12 +164,12 @@ class Client:
         capabilities: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         asker: Asker | None = None,
-    ) -> dict[str, Any]:
+    ) -> Awaitable[dict[str, Any]]:
         """`another_round` answers an `input_required` result (2026-07-28): inputResponses, and requestState if any."""
         params: dict[str, Any] = {"name": name, "arguments": arguments, **(another_round or {})}
         if meta:
             params["_meta"] = meta
-        return await self.request(
+        return self.request(
             "tools/call",
             params,
             on_progress=on_progress,
@@ -289,7 +289,7 @@ class Client:
     async def _reply(self, ask: _Ask) -> Reply:
         session = self._session or await self._shake_hands()
         reply = await self._send(ask, session)
-        if reply.status == HTTPStatus.NOT_FOUND and session.id:
+        if session.id and reply.status == HTTPStatus.NOT_FOUND:
             # The server has forgotten the session and so did not run the request: it may be said again.
             self._forget(session)
             return await self._send(ask, self._session or await self._shake_hands())

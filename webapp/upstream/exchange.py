@@ -28,6 +28,7 @@ MOST_LISTED = (
 LONGEST_RETRY = 86_400
 CONNECT_SECONDS = 5.0
 NO_REQUEST = -1  # an id that nobody can answer
+_SHUT_OUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 NO_STREAM = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 FAILURES = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError)
 _SNIPPET = 2000
@@ -223,7 +224,7 @@ def _timeout(seconds: float) -> httpx2.Timeout:
 
 def result_of(reply: Reply, url: str) -> dict[str, Any]:
     """The `result` object exactly as received; otherwise the refusal that fits."""
-    if reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if reply.status in _SHUT_OUT:
         raise _needs_authorization(reply)
     if reply.message is None:
         raise _no_answer_in(reply, url)

@@ -86,7 +86,10 @@ def parsed(body: str | bytes) -> object:
 
 def answer_in(body: object, request_id: int) -> dict[str, Any] | None:
     """The answer in a whole JSON body (2025-03-26 allows a list of messages), or None if it has none."""
-    return next((matching(one, request_id) for one in _each(body) if is_answer(one)), None)
+    for one in _each(body):
+        if is_answer(one):
+            return matching(one, request_id)
+    return None
 
 
 def is_answer(message: dict[str, Any]) -> bool:
@@ -110,4 +113,4 @@ def matching(message: dict[str, Any], request_id: int) -> dict[str, Any]:
 
 def _each(body: object) -> Iterable[dict[str, Any]]:
     messages = body if isinstance(body, list) else [body]
-    return (one for one in messages if isinstance(one, dict))
+    return [one for one in messages if isinstance(one, dict)]

@@ -20,6 +20,7 @@ from webapp.errors import InvalidInput
 from webapp.upstream.egress import Egress
 from webapp.upstream.failures import kept_and_closed
 from webapp.upstream.pace import SLICE, Turns
+from webapp.upstream.places import Places
 from webapp.upstream.transport import endless_head, no_answer, refuse_unread, too_large, too_slow
 
 MOST_CONNECTIONS = 100
@@ -61,7 +62,7 @@ class Wire:
         self.most_bytes = max_bytes
         self._seconds = total_seconds
         self._idle: deque[_Connection] = deque()
-        self._places = asyncio.Semaphore(most_connections)
+        self._places = Places(most_connections)
         self._heads: dict[tuple[Any, ...], bytes] = {}
         self._line = f"{self._url.raw_path.decode('ascii')} HTTP/1.1\r\nhost: {_netloc(self._url)}\r\n"
 
@@ -82,15 +83,15 @@ class Wire:
         return _Turn(self, self._request(method, content, headers), seconds, timeout.connect or seconds)
 
     async def take(self, connect_seconds: float) -> _Connection:
-        await self._places.acquire()
+        await self._places.take()
         try:
             return self._kept() or await self._open(connect_seconds)
         except BaseException:
-            self._places.release()
+            self._places.give_back()
             raise
 
     def put_back(self, connection: _Connection) -> None:
-        self._places.release()
+        self._places.give_back()
         reusable = connection.reusable
         connection.let_go()
         if not reusable:
@@ -190,22 +191,26 @@ class Head(Mapping[str, str]):
     """The headers of an answer by their names in lower case; repeated ones joined."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self._raw = raw
+        self._values: dict[str, list[str]] = {}
+        for name, value in raw:
+            self._values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
 
     def get_list(self, name: str) -> list[str]:
-        wanted = name.encode()
-        return [value.decode("latin-1") for key, value in self._raw if key.lower() == wanted]
+        return self._values.get(name, [])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a mapping has it, without an exception for each header that is not there."""
+        found = self._values.get(name)
+        return default if found is None else ", ".join(found)
 
     def __getitem__(self, name: str) -> str:
-        if found := self.get_list(name):
-            return ", ".join(found)
-        raise KeyError(name)
+        return ", ".join(self._values[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter({key.lower().decode("latin-1"): None for key, _ in self._raw})
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._values)
 
 
 @dataclass(frozen=True)
