@@ -37,6 +37,7 @@ from webapp.services import (
 )
 from webapp.services.audit import COMMAND
 from webapp.services.standstill import EVERYTHING
+from webapp.services.visible import has_hidden, told
 from webapp.store.database import BACKUPS, KEY_FILE
 from webapp.store.models import Approval, Entry, Integration, Intent, Tool
 from webapp.store.problems import explained
@@ -80,7 +81,7 @@ def _closed(name: str, problem: Exception) -> click.Command:
 
 def _refuse(refusal: Refused) -> NoReturn:
     words = (refusal.what, refusal.why, refusal.next_step)
-    click.echo(" ".join(word for word in words if word), err=True)
+    say(" ".join(" ".join(words).split()), err=True)
     sys.exit(1)
 
 
@@ -120,10 +121,21 @@ def settings() -> Config:
 def show(rows: Iterable[dict[str, Any]], json_wanted: bool) -> None:
     rows = list(rows)
     if json_wanted:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
+        text = json.dumps(rows, ensure_ascii=False, indent=2, default=str)
+        click.echo(json.dumps(rows, indent=2, default=str) if has_hidden(text) else text)
         return
     for row in rows:
-        click.echo("\t".join("" if value is None else str(value) for value in row.values()))
+        say("\t".join("" if value is None else cell(value) for value in row.values()))
+
+
+def cell(value: object) -> str:
+    """Whoever calls chooses names and reasons: none of them makes a row, or a column, of its own."""
+    return str(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Terminals obey what they are shown: words of agents and servers have their control characters named."""
+    click.echo(told(text), err=err)
 
 
 @command("setup-code")
@@ -135,7 +147,7 @@ def setup_code(if_needed: bool) -> None:
         if not if_needed:
             raise InvalidInput("There is an account already: sign in with it.")
         return
-    click.echo(f"Open {settings().address}/setup and enter this set-up code: {code}")
+    say(f"Open {settings().address}/setup and enter this set-up code: {code}")
 
 
 @command("create-user")
@@ -145,7 +157,7 @@ def setup_code(if_needed: bool) -> None:
 def create_user(email: str, role: str, name: str) -> None:
     """Add a person; the password comes from standard input."""
     user = accounts.create_user(email, name, sys.stdin.readline().rstrip("\n"), role, COMMAND)
-    click.echo(f"{user.email} can sign in as {user.role}.")
+    say(f"{user.email} can sign in as {user.role}.")
 
 
 @command("reset-second-step")
@@ -154,7 +166,7 @@ def reset_second_step(email: str) -> None:
     """Take away the second step of somebody who lost their phone and their recovery codes."""
     user = accounts.find_user(email)
     second_step.reset(user, COMMAND)
-    click.echo(f"{user.email} can sign in with the password alone.")
+    say(f"{user.email} can sign in with the password alone.")
 
 
 @command("create-agent")
@@ -163,7 +175,7 @@ def reset_second_step(email: str) -> None:
 def create_agent(name: str, only: tuple[str, ...]) -> None:
     """Add an agent and print its key, once."""
     _, key = agents.create(name, COMMAND, integrations=[integration(n) for n in only] or None)
-    click.echo(key)
+    say(key)
 
 
 @command("revoke-agent")
@@ -171,7 +183,7 @@ def create_agent(name: str, only: tuple[str, ...]) -> None:
 def revoke_agent(name: str) -> None:
     """Take an agent's key away, at once."""
     agents.revoke(agents.by_name(name), COMMAND)
-    click.echo(f"{name} can no longer call tools.")
+    say(f"{name} can no longer call tools.")
 
 
 @command("add-server")
@@ -192,7 +204,7 @@ def add_server(
         integrations.discard_draft(draft, COMMAND)
         raise
     count = Tool.of(draft).count()
-    click.echo(f"{draft.name} is connected, with {count} tools.")
+    say(f"{draft.name} is connected, with {count} tools.")
 
 
 def _connect(draft: Integration, header: str | None, secret: str, allow_private: bool) -> None:
@@ -250,10 +262,10 @@ def sync_now(name: str | None) -> None:
     for one in [integration(name)] if name else Integration.listed().where(Integration.state != "draft"):
         try:
             result = sync.sync(one, COMMAND)
-            click.echo(f"{one.name}: {result}")
+            say(f"{one.name}: {result}")
         except Refused as refusal:
             failed = True
-            click.echo(f"{one.name}: {refusal.what}", err=True)
+            say(f"{one.name}: {refusal.what}", err=True)
     if failed:
         sys.exit(1)
 
@@ -281,7 +293,7 @@ def set_policy(catalogue_name: str, policy: str) -> None:
     if tool is None:
         raise NotFound(f"There is no tool called {catalogue_name}.")
     policies.set_policy(tool, policy, COMMAND)
-    click.echo(f"{catalogue_name}: {policy}")
+    say(f"{catalogue_name}: {policy}")
 
 
 @command("approvals")
@@ -303,7 +315,7 @@ def waiting(json_wanted: bool) -> None:
 def decide(approval_id: str, decision: str, note: str) -> None:
     """Approve or deny a waiting call."""
     approval = approvals.decide(approval_id, decision, COMMAND, note)
-    click.echo(f"{approval.id}: {approval.state}")
+    say(f"{approval.id}: {approval.state}")
 
 
 @command("activity")
@@ -344,13 +356,13 @@ def pause(name: str | None, agent: str | None, everything: bool, writes: bool, r
     _one_of(name, agent, everything, writes)
     if everything or writes:
         made = pauses.stop("calls" if everything else "writes", COMMAND, reason)
-        click.echo(f"Stopped: {pauses.LEVELS[made.scope]}.")
+        say(f"Stopped: {pauses.LEVELS[made.scope]}.")
     elif agent:
         pauses.pause_agent(agents.by_name(agent), COMMAND, reason)
-        click.echo(f"{agent} is paused.")
+        say(f"{agent} is paused.")
     else:
         pauses.pause_server(integration(name or ""), COMMAND, reason)
-        click.echo(f"{name} is paused.")
+        say(f"{name} is paused.")
 
 
 @command("resume")
@@ -367,7 +379,7 @@ def resume(name: str | None, agent: str | None, everything: bool) -> None:
     else:
         pauses.resume(pauses.key_of_server(integration(name or "")), COMMAND)
     left = [one.key for one in pauses.standing()]
-    click.echo(f"Resumed. Still paused: {', '.join(left)}." if left else "Resumed. Nothing is paused.")
+    say(f"Resumed. Still paused: {', '.join(left)}." if left else "Resumed. Nothing is paused.")
 
 
 def _one_of(*given: object) -> None:
@@ -380,7 +392,7 @@ def _one_of(*given: object) -> None:
 def disconnect(name: str) -> None:
     """Remove a server with its tools, policies and secret."""
     integrations.disconnect(integration(name), name, COMMAND)
-    click.echo(f"{name} is gone, with its tools and policies.")
+    say(f"{name} is gone, with its tools and policies.")
 
 
 @command("verify-log")
@@ -393,7 +405,7 @@ def verify_log() -> None:
         )
     gone = f" after {result.sealed} sealed and removed" if result.sealed else ""
     older = f", {result.unchecked} older ones of a key that was lost" if result.unchecked else ""
-    click.echo(f"The log is whole: {result.rows} rows{gone}{older}, head {result.head}")
+    say(f"The log is whole: {result.rows} rows{gone}{older}, head {result.head}")
 
 
 @command("backup")
@@ -401,8 +413,8 @@ def verify_log() -> None:
 def backup(path: Path) -> None:
     """Write a checked copy of the database; the key file is not in it."""
     if doubt := backups.backup(path, COMMAND):
-        click.echo(f"{doubt} Compare with an older backup.", err=True)
-    click.echo(f"Written to {path}. Keep the key file {settings().data / 'secret.key'} somewhere else.")
+        say(f"{doubt} Compare with an older backup.", err=True)
+    say(f"Written to {path}. Keep the key file {settings().data / 'secret.key'} somewhere else.")
 
 
 @command("restore")
@@ -410,7 +422,7 @@ def backup(path: Path) -> None:
 def restore(path: Path) -> None:
     """Put a backup in place of the database. Stop Gatehouse first."""
     backups.restore(path)
-    click.echo("Restored. The database that was there before stands beside it.")
+    say("Restored. The database that was there before stands beside it.")
 
 
 @command("move-to")
@@ -421,10 +433,10 @@ def move_to(url: str) -> None:
     The address may come from the environment variable MOVE_TO instead, where its password is seen by nobody.
     """
     moved = relocation.move_to(url, settings().data, COMMAND)
-    click.echo(
+    say(
         f"{moved.rows} rows of {moved.tables} tables are there and compare equal; the log's head is {moved.head}."
     )
-    click.echo(
+    say(
         "Set DATABASE_URL to that address and start Gatehouse. The file that was used so far is left as it is."
     )
 
@@ -438,7 +450,7 @@ def export_inventory(path: Path) -> None:
         click.echo(text, nl=False)
     else:
         path.write_text(text)
-        click.echo(f"Written to {path}.", err=True)
+        say(f"Written to {path}.", err=True)
 
 
 @command("import")
@@ -450,27 +462,27 @@ def import_inventory(path: Path, dry_run: bool) -> None:
     found = inventory.read(text)
     plan = moving.draw(found) if dry_run else moving.move_in(found, COMMAND)
     for change in plan.others:
-        click.echo(change.what)
+        say(change.what)
     for change in plan.inside:
-        click.echo(f"Into your own network: {change.what}")
+        say(f"Into your own network: {change.what}")
     for change in plan.loosening:
-        click.echo(f"More permission: {change.what}")
+        say(f"More permission: {change.what}")
     for change in plan.notes:
-        click.echo(f"Note: {change.what}")
+        say(f"Note: {change.what}")
     done = "would be made" if dry_run else "made"
-    click.echo(f"{plan.size} {'change' if plan.size == 1 else 'changes'} {done}.")
+    say(f"{plan.size} {'change' if plan.size == 1 else 'changes'} {done}.")
 
 
 @command("rotate-key")
 def rotate_key() -> None:
     """Seal every secret anew with a fresh key, while Gatehouse runs. Cut off, it is finished by running it again."""
     done = keys.rotate(settings().data, COMMAND)
-    click.echo(
+    say(
         f"{done.sealed} secrets sealed with a new key, which running workers use already. Keep a new copy of the key "
         f"file {settings().data / 'secret.key'}; older backups open with the old one."
     )
     if done.lost:
-        click.echo(
+        say(
             f"{done.lost} secrets could not be opened before either: sign in to those servers again.",
             err=True,
         )
@@ -487,7 +499,7 @@ def forget_secrets(yes: bool) -> None:
         )
     config = settings()
     done = lost_key.forget(config.data, config.backup_dir or config.data / BACKUPS, COMMAND)
-    click.echo(
+    say(
         f"A new key was made: keep a copy of {config.data / KEY_FILE} somewhere else. To sign in again: {done.servers} "
         f"servers. To set up again: {done.second_steps} second steps, {done.channels} channels of notices. Withdrawn: "
         f"{done.approvals} waiting calls. People, agents and their keys, policies and the log are as they were; a copy "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +165,23 @@ def test_a_revoked_key_takes_its_questions_with_it(house: House, practice: str, 
     assert waiting(house) == []
     assert "revoked" in house.run("decide", approval, "approve", check=False).stderr
     assert done(practice, "add_ticket_note") == 0
+
+
+def test_what_an_agent_says_commands_no_terminal_and_makes_no_row(house: House, key: str) -> None:
+    evil = "\x1b[2J\x9b1m\napr_0000000000000000\tdesk\u202e"
+    params = {
+        "name": "desk__add_ticket_note",
+        "arguments": NOTE | {evil: evil},
+        "_meta": {"gatehouse/reason": evil},
+    }
+    house.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, key)
+    house.call(key, f"desk__{evil}")
+    rows = house.run("approvals").stdout.splitlines()
+    assert len(rows) == 1
+    for text in (rows[0], house.run("approvals", "--json").stdout, house.run("activity").stdout):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
+    assert house.listed("approvals")[0]["reason"] == evil
+    house.run("decide", rows[0].partition("\t")[0], "deny")
 
 
 def test_an_approval_is_no_credential(house: House, fresh: str, key: str) -> None:
