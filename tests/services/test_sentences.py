@@ -42,6 +42,11 @@ def test_every_logged_action_has_a_sentence_and_no_sentence_is_left_over() -> No
     assert logged_actions() == set(sentences.ACTIONS)
 
 
+def test_a_sign_in_says_where() -> None:
+    assert told("session.started", details={"provider": "Microsoft"}) == "signed in with Microsoft"
+    assert told("session.started") == "signed in"
+
+
 @pytest.mark.parametrize("action", sentences.ACTIONS)
 def test_a_sentence_survives_details_that_are_missing(action: str) -> None:
     text = told(action, integration="desk", tool="mcp:desk:get")

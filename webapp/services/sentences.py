@@ -123,7 +123,7 @@ ACTIONS = {
     "second_step.code_spent": "used a recovery code, of which {left} are left",
     "second_step.reset": "took away the second step of {email}",
     "second_step.required": "set who needs a second step: {roles:roles}",
-    "session.started": "signed in",
+    "session.started": "signed in{:provider}",
     "sign_on.joined": "came for the first time, as {role}, by {provider}",
     "sign_on.linked": "linked {email} to {provider}, in place of a password",
     "sign_on.unlinked": "ended the link of {email}, who signs in with a password now",
@@ -242,6 +242,7 @@ WAYS: dict[str, Callable[[Any], str]] = {
     "counts": lambda value: ", ".join(
         f"{value[key]} {word}" for key, word in SYNCED.items() if value.get(key)
     ),
+    "provider": lambda details: f" with {details['provider']}" if details.get("provider") else "",
     "tools": lambda value: _counted(value, "tool", "tools"),
     "entries": lambda value: _counted(value, "entry", "entries"),
     "servers": lambda value: _counted(value, "server", "servers"),
