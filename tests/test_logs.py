@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from config import ROOT
 from tests import databases
 from tests.canaries import leaks
 from tests.house import PASSWORD, House, token_in
@@ -82,6 +85,23 @@ def test_plain_lines_have_the_id_too(tmp_path: Path) -> None:
         page = broken(running, running.house)
     number = page.headers["x-request-id"]
     assert re.search(rf"ERROR webapp\.routes \[{number}\]: request failed, shown as {number}", running.said())
+
+
+FORGER = """
+import logging
+from webapp import logs
+from webapp.errors import RpcError
+logs.configure("plain")
+evil = "boom\\n2026-11-28 10:00:00,000 INFO webapp: all is well\\x1b[2J\\x9b1m\\u202e"
+logging.getLogger("webapp").warning("sync of %s: %s", "desk", RpcError({"code": 1, "message": evil}).what)
+"""
+
+
+def test_what_a_server_says_begins_no_line_and_commands_no_terminal() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FORGER], cwd=ROOT, capture_output=True, check=True
+    ).stderr.decode()
+    assert said.count("\n") == 1 and said.endswith(r"all is well\x1b[2J\x9b1m\u202e" + "\n")
 
 
 def test_every_answer_has_an_id_of_its_own_and_none_takes_the_askers(tmp_path: Path) -> None:

@@ -15,6 +15,18 @@ from random import getrandbits
 from typing import Any
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s%(of_request)s: %(message)s"
+# Control characters, those that turn the direction, and line separators: as Python writes them.
+NAMED = {
+    code: ascii(chr(code))[1:-1]
+    for code in (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0x200E,
+        0x200F,
+        *range(0x2028, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+}
 _id: ContextVar[str] = ContextVar("request_id", default="")
 _make_record = logging.getLogRecordFactory()
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -48,6 +60,13 @@ def numbered(send: Send) -> Send:
     return with_id
 
 
+class PlainLines(logging.Formatter):
+    """One line each: what servers and agents say begins no other, and commands no terminal. Traces follow below."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return super().formatMessage(record).translate(NAMED)
+
+
 class JsonLines(logging.Formatter):
     """One object a line."""
 
@@ -69,7 +88,7 @@ def configure(form: str) -> None:
     """`form`: plain or json."""
     logging.setLogRecordFactory(_record)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(PLAIN))
+    handler.setFormatter(JsonLines() if form == "json" else PlainLines(PLAIN))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs addresses, and those may carry secrets
 
