@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_MODULES := tests/conformance/node_modules
 
-.PHONY: run test test-postgres lint conformance lighthouse corpus bench soak kills screenshots lock sbom
+.PHONY: run test test-postgres lint conformance lighthouse corpus bench soak kills week screenshots lock sbom
 
 # Job control gives both servers a process group each, so that nothing of them is left when one ends.
 run: SHELL := bash
@@ -30,13 +30,9 @@ run: .venv/runtime
 test: .venv/dev .venv/chromium
 	$(BIN)/python -m pytest --ignore=tests/conformance --numprocesses=3 --dist=loadfile
 
-# The same, on a PostgreSQL server of its own: which files and why is in tests/postgres.py.
+# The same, on a PostgreSQL server of its own: all that can tell one store from another, see tests/databases.py.
 test-postgres: .venv/dev
-	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile \
-	  tests/services/test_tokens.py tests/services/test_sign_ins.py \
-	  tests/routes/test_login.py tests/routes/test_sign_on.py tests/routes/test_guards.py tests/routes/test_activity.py \
-	  tests/gateway/test_calls.py tests/gateway/test_approvals.py tests/gateway/test_deciding.py \
-	  tests/gateway/test_list_changed.py tests/gateway/test_circuit.py tests/gateway/test_people.py
+	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
 
 conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
 	$(BIN)/python -m pytest tests/conformance
@@ -63,6 +59,10 @@ soak: .venv/dev
 # `kill -9` a hundred times under load; fails when anything was lost or ran twice. `make kills TIMES=20`.
 kills: .venv/dev
 	$(BIN)/python -m tests.load.kills $(TIMES)
+
+# Five quiet weeks and one of work on a clock that is moved; fails when the last day is another than the first.
+week: .venv/dev
+	$(BIN)/python -m tests.load.week
 
 screenshots: .venv/dev .venv/chromium
 	$(BIN)/python -m tests.browser.screenshots

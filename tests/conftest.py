@@ -17,6 +17,7 @@ from webapp.store.models import database
 
 databases.install()
 forked.install()
+collect_ignore_glob = sum(databases.STORELESS.values(), []) if databases.SERVER else []
 
 
 @pytest.hookimpl(wrapper=True)
