@@ -26,6 +26,7 @@ from webapp.store.database import open_store, writing
 from webapp.store.models import Approval, Entry, database
 from webapp.store.secrets import KeyProblem, read_keys, vault, write_keys
 
+KILLS = 7
 # Turns the key again and again until it is killed, and says so each time.
 TURNING = """
 import sys
@@ -139,7 +140,7 @@ def test_killed_at_random_moments_nothing_is_lost(data: Path) -> None:
     database.close()
     rng, pause = random.Random(11), threading.Event()
     command = [sys.executable, "-c", TURNING, str(data), databases.url(data)]
-    for _ in range(12):
+    for _ in range(KILLS):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as turning:
             assert turning.stdout and turning.stdout.readline() == b"turned\n"
             pause.wait(rng.uniform(0, 0.15))
@@ -151,7 +152,7 @@ def test_killed_at_random_moments_nothing_is_lost(data: Path) -> None:
     (data / "secret.key.1.new").touch()
     keys.rotate(data, COMMAND)
     assert all_open(names) and len(read_keys(data / "secret.key")) == 1
-    assert Entry.select().where(Entry.action == "key.rotated").count() >= 12, (
+    assert Entry.select().where(Entry.action == "key.rotated").count() >= KILLS, (
         "whole rotations were among them"
     )
     assert [path.name for path in data.glob("secret.key.*")] == [], "no key is left lying about"

@@ -21,6 +21,7 @@ from webapp.store.models import (
     OAuthClient,
     RecoveryCode,
     SignIn,
+    SignOn,
     Word,
     database,
     state,
@@ -111,6 +112,7 @@ def _forget() -> Forgotten:
 def _forget_sign_ins() -> int:
     OAuthClient.delete().where(OAuthClient.secret.is_null(False)).execute()
     SignIn.delete().where(SignIn.verifier.is_null(False)).execute()
+    SignOn.delete().where(SignOn.secrets.is_null(False)).execute()
     lost = []
     for grant in Grant.select():
         tokens = Grant.tokens.seal(str(grant.integration_id), {"access": "", "refresh": ""})

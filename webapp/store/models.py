@@ -778,10 +778,10 @@ class Segment(Table):
 
 
 MODELS: list[type[Table]] = [
-    State, User, Session, LinkedAccount, SignOn, HalfSession, Authenticator, RecoveryCode, Invite, Throttle,
+    State, Extent, User, Session, LinkedAccount, SignOn, HalfSession, Authenticator, RecoveryCode, Invite, Throttle,
     Integration, Connection, OAuthClient, SignIn, Grant,
     Check, Tool, BulkChange, BulkItem, Quarantine,
-    Agent, AgentIntegration, Word, LogLevel, Standing, Approval, Pause, NoticeChannel, Notice, SignInNotice,
+    Agent, AgentIntegration, Spent, Word, LogLevel, Standing, Approval, Pause, NoticeChannel, Notice, SignInNotice,
     Worker, Intent, Entry, Tally, Pace, Segment,
 ]  # fmt: skip
 
