@@ -4,13 +4,14 @@ approved, what agents get, or what is JSON at all."""
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.upstream.strict import ascii_encoded, canonical, decoded, encoded
+from webapp.upstream.strict import ascii_encoded, canonical, decoded, encoded, pretty
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(codec=None, exclude_categories=()))
@@ -76,3 +77,27 @@ def test_long_numbers_stay_whole() -> None:
 def test_half_a_character_goes_on_as_it_came() -> None:
     assert encoded(decoded(b'"\\ud800"')) == b'"\\ud800"'
     assert canonical("\ud800") == b'"\xed\xa0\x80"'
+
+
+def test_what_people_read_is_indented_at_once() -> None:
+    """An agent may ask for a person's yes to a value of megabytes: the inbox must not wait for it."""
+    for value in (
+        {},
+        [],
+        {"a": []},
+        [{}, {"b": [1, 2.5, None, True, 'é\u202e\n"<']}],
+        10**40,
+        "x",
+        [10**300],
+    ):
+        assert pretty(value) == json.dumps(value, indent=2, ensure_ascii=False)
+    deep: dict[str, object] = {}
+    for _ in range(500):
+        deep = {"a": deep}
+    assert json.loads(pretty(deep)) == deep
+    large = {f"k{number}": [number] for number in range(50_000)}
+    began = time.process_time()
+    assert len(pretty(large)) > 1_000_000
+    ours, began = time.process_time() - began, time.process_time()
+    json.dumps(large, indent=2)
+    assert 3 * ours < time.process_time() - began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import Flask, request
@@ -14,6 +13,7 @@ from webapp.routes.guards import current_session, settings
 from webapp.services import browsers, times, visible
 from webapp.services import looks as choices
 from webapp.store.models import Approval
+from webapp.upstream import strict
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -34,7 +34,7 @@ def init_app(app: Flask) -> None:
 
 def pretty(value: object) -> str:
     """JSON to read; not for scripts, so nothing is escaped here."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return strict.pretty(value)
 
 
 def context() -> dict[str, Any]:

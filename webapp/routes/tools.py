@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from webapp.services import policies, reviews, tools
 from webapp.services.tools import Wanted
 from webapp.services.visible import reveal
 from webapp.store.models import Integration, Tool
+from webapp.upstream import strict
 from webapp.upstream.listing import more_in
 
 bp = Blueprint("tools", __name__, url_prefix="/tools")
@@ -28,7 +28,7 @@ LONGEST_SHOWN = 6000
 
 
 def pretty(value: Any) -> str:
-    return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    return "" if value is None else strict.pretty(value)
 
 
 def wanted(args: MultiDict[str, str] | None = None) -> Wanted:

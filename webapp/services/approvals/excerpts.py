@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from webapp.services.approvals.differences import Argument
+from webapp.upstream.strict import pretty
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def fitted(arguments: Sequence[Argument], room: Room) -> list[Argument]:
 
 
 def as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return value if isinstance(value, str) else pretty(value)
 
 
 def text_of(result: dict[str, Any]) -> str:
