@@ -27,11 +27,8 @@ from webapp.store.models import LinkedAccount
 bp = Blueprint("confirming", __name__, url_prefix="/confirm")
 PROOF = "confirm-proof"
 NOT_CARRIED = {PROOF, "csrf_token"}
-SECRET = {
-    "password",
-    "old",
-    "url",
-}  # fields that no hidden field of a page may repeat; a webhook's address is one
+# Fields that no hidden field of a page may repeat; a webhook's address is one.
+SECRET = {"password", "old", "url"}
 
 
 def recently(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:

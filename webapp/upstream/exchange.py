@@ -22,9 +22,8 @@ from webapp.upstream.strict import ascii_encoded
 from webapp.upstream.weight import LIGHT, MOST_VALUES
 
 MAX_RESUMES = 3
-MOST_LISTED = (
-    1_000_000  # values of a page of tools: ten thousand tools with a dozen arguments each have so many
-)
+# Values of a page of tools: ten thousand tools with a dozen arguments each have so many.
+MOST_LISTED = 1_000_000
 LONGEST_RETRY = 86_400
 CONNECT_SECONDS = 5.0
 NO_REQUEST = -1  # an id that nobody can answer
