@@ -20,7 +20,8 @@ MAY = {
     "gateway": {"errors", "logs", "store", "upstream", "builtin", "services"},
     "routes": {"errors", "logs", "store", "upstream", "builtin", "services"},
     "practice": {"errors"},  # somebody else's server, as far as Gatehouse knows
-    "serving": {"doorway", "logs"},
+    "serving": {"doorway", "logs", "memory"},
+    "memory": set(),
     "doorway": set(),
     "forms": set(),
     "logs": set(),

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from config import ROOT
 from tests.serving import alive, answers, gatehouse, listens, practice_server
 
@@ -57,34 +59,39 @@ def test_the_practice_server_starts_and_stops(tmp_path: Path) -> None:
     assert not listens(port_of(url))
 
 
-# Large answers come and go, and between them come small things that stay.
-TOO_AND_FRO = """
-import ctypes, os, sys
-from webapp import serving
+# Answers come and go, and between them come small things that stay; then the worker is at rest.
+TO_AND_FRO = """
+import asyncio, ctypes, os, sys
+from webapp import memory, serving
 
 def megabytes():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
-if "as served" in sys.argv:
+size, served = int(sys.argv[1]), "as served" in sys.argv
+if served:
     serving.on_starting(None)
 libc, small = ctypes.CDLL(None), []
 libc.malloc.restype = ctypes.c_void_p
 before = megabytes()
 for _ in range(5):
-    large = []
-    for _ in range(20):
-        large.append(b"x" * 2**20)
+    answers = []
+    for _ in range(20 * 2**20 // size):
+        answers.append(b"x" * size)
         small.append(libc.malloc(ctypes.c_size_t(1000)))
-    del large
+    del answers
+if served:
+    memory.TRIM_SECONDS = 0
+    asyncio.run(memory.Holes().close())
 print(megabytes() - before)
 """
 
 
-def test_what_large_answers_took_goes_back_to_the_system() -> None:
+@pytest.mark.parametrize("size", [2**20, 2**17])
+def test_what_answers_took_goes_back_to_the_system(size: int) -> None:
     def kept(*how: str) -> float:
-        command = [sys.executable, "-c", TOO_AND_FRO, *how]
+        command = [sys.executable, "-c", TO_AND_FRO, str(size), *how]
         return float(subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout)
 
     assert kept("as served") < 5
     if platform.libc_ver()[0] == "glibc":
-        assert kept() > 15, "glibc gives back by itself what it was freed of: the setting may go"
+        assert kept() > 15, "glibc gives back by itself what it was freed of: the settings may go"

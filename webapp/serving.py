@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import logging
@@ -19,20 +18,12 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from config import from_environment
+from webapp import memory
 from webapp.doorway import Doorway
 from webapp.logs import JsonLines
 
 MOST_FILES = 65536
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "plain")
-# mallopt(3) of glibc: its numbers, and ours. What has a megabyte is mapped by itself and goes back to the system when
-# it is freed; left alone, glibc keeps the holes that large answers leave between small things. (A list of a thousand
-# tools has less: mapping it anew for each agent would cost a third.) Few arenas: the threads hold Python's lock while
-# they allocate, so one each would only be one more place to keep holes.
-MALLOC = {
-    "MALLOC_TRIM_THRESHOLD_": (-1, 4 * 1024 * 1024),
-    "MALLOC_MMAP_THRESHOLD_": (-3, 1024 * 1024),
-    "MALLOC_ARENA_MAX": (-8, 2),
-}
 
 
 def without_secrets(record: logging.LogRecord) -> bool:
@@ -71,6 +62,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         logging.getLogger("uvicorn.access").addFilter(without_secrets)
+        self._holes = memory.Holes()
 
     async def _serve(self) -> None:
         """As UvicornWorker does, but for the class of the server."""
@@ -85,6 +77,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         """Asked every two seconds. A master killed outright leaves orphans that would hold the port for ever."""
         if os.getppid() != self.ppid:
             signal.raise_signal(signal.SIGTERM)
+        await self._holes.close()
         await super().callback_notify()
 
 
@@ -102,20 +95,11 @@ def on_starting(arbiter: Arbiter) -> None:
         from_environment()
     except ValueError as error:
         sys.exit(f"Gatehouse does not start: {error}.")
-    _give_back_what_is_freed()
+    memory.keep_little()
     _take_all_connections()
     importlib.import_module("webapp.asgi")
     gc.collect()
     gc.freeze()
-
-
-def _give_back_what_is_freed() -> None:
-    """Workers inherit it. Whoever has set one of glibc's variables is obeyed; other libraries of C don't know them."""
-    if not hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        return
-    for name, (parameter, value) in MALLOC.items():
-        if name not in os.environ:
-            libc.mallopt(parameter, value)
 
 
 def _take_all_connections() -> None:
