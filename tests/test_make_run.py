@@ -30,6 +30,8 @@ def run(tmp_path: Path) -> Iterator[Process]:
     env = {"PORT": str(port), "PRACTICE_PORT": str(practice)}
     env |= {"GATEHOUSE_DATA": str(tmp_path / "data"), "WEB_CONCURRENCY": "1"}
     process = Process(["make", "--silent", "run"], tmp_path / "run.log", env)
+    # A shell that runs these tests in the background makes them, and all that they start, deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process.start()
     session = process.pid
     try:
