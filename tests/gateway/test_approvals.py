@@ -17,6 +17,7 @@ from tests.house import House, text_of
 from webapp.errors import Stale
 from webapp.services import approvals
 from webapp.services.audit import COMMAND
+from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, Approval, Entry, database
 
@@ -126,9 +127,13 @@ def test_of_many_deciders_one_wins(house: House, practice: str, fresh: str) -> N
     assert done(practice, "add_ticket_note") == (1 if approvals.get(approval).state == "done" else 0)
 
 
-def test_an_expired_call_never_runs(house: House, practice: str, fresh: str) -> None:
+@pytest.mark.parametrize("swept", [False, True])
+def test_an_expired_call_never_runs(house: House, practice: str, fresh: str, swept: bool) -> None:
     approval = ask(house, fresh)
     Approval.update(expires_at=now() - timedelta(seconds=1)).where(Approval.id == approval).execute()
+    if swept:
+        with writing():
+            approvals.expire_old()
     assert "expired" in house.run("decide", approval, "approve", check=False).stderr
     assert ask(house, fresh) != approval
     assert done(practice, "add_ticket_note") == 0

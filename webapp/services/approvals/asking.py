@@ -55,9 +55,9 @@ def ask(asked: Asked, *, minutes: int, most_open: int, log_arguments: str) -> st
     Runs in the caller's transaction. Raises TooMany when the agent has `most_open` already.
     """
     known = Approval.get_or_none(Approval.open_key == asked.key)
-    if known and not known.late:
+    if known and not known.late and known.state != "expired":
         return str(known.id)
-    if known:
+    if known:  # whoever asks again after that asks anew, whether or not upkeep was here before
         endings.expire(known)
         endings.close(known.id)
     if given := standing.serving(asked.key):
