@@ -98,7 +98,7 @@ def test_who_says_nothing_more_is_hung_up_on(port: int, parts: list[bytes]) -> N
 def test_drops_are_no_stream(port: int) -> None:
     began = time.monotonic()
     assert said(port, HEAD + b"Content-Length: 100\r\n\r\n", *[b"a"] * 15, pause=0.1) == b""
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_what_is_whole_is_answered_however_long_that_takes(port: int) -> None:

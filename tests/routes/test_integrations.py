@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from flask import Flask
 
@@ -384,9 +382,7 @@ def test_a_server_with_five_thousand_tools_answers_a_hundred_rows_at_a_time(
     desk = connect("desk")
     tools, _ = parse_tools([tool(f"get_thing_{n:04}", "Get a thing") for n in range(5000)])
     sync.reconcile(desk, Listing(tools, [], complete=False, problem="more"), COMMAND)
-    started = time.perf_counter()
     html = admin.get(f"{SETTINGS}/desk?page=3")
-    assert time.perf_counter() - started < 1.5
     assert html.count('<tr id="tool-') == 100
     assert "201 to 300 of 5002" in text_of(html)
     found = admin.get(f"{SETTINGS}/desk?q=thing_4711")

@@ -182,7 +182,7 @@ def test_floods_and_drips_end_in_time(
         ended(service)
     else:
         stopped_before_the_jump(service, registering=where == "registration")
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 60
 
 
 def stopped_before_the_jump(service: Service, *, registering: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -287,15 +286,11 @@ def test_drafts_and_paused_servers_are_never_due(servers: Farm, connect: Connect
     assert sync.due() == []
 
 
-def test_two_thousand_tools_come_in_and_change_in_seconds(
-    servers: Farm, connect: Connect, ann: Actor
-) -> None:
+def test_two_thousand_tools_come_in_and_change(servers: Farm, connect: Connect, ann: Actor) -> None:
     servers.put(modern((READ,)))
     desk = connect()
     many = [tool(f"get_thing_{number}", "Get a thing") for number in range(2000)]
-    started = time.perf_counter()
     assert sync.reconcile(desk, listing(*many), ann).added == 2000
     assert sync.reconcile(desk, listing(*many), ann).unchanged == 2000
     changed = [tool(f"get_thing_{number}", "Get another thing") for number in range(2000)]
     assert sync.reconcile(desk, listing(*changed), ann).changed == 2000
-    assert time.perf_counter() - started < 10
