@@ -12,6 +12,7 @@ import pytest
 
 from config import ROOT
 from tests.serving import alive, answers, gatehouse, listens, practice_server
+from tests.test_doorway import said
 
 
 def port_of(url: str) -> int:
@@ -47,6 +48,25 @@ def test_wrong_settings_end_the_start_with_one_sentence(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr and not (tmp_path / "data").exists()
 
 
+def test_workers_stand_behind_the_doorway(tmp_path: Path) -> None:
+    with gatehouse(tmp_path, workers=1) as server:
+        head = said(port_of(server.url), b"GET /healthz HTTP/1.1\r\nX: ", *[b"a" * 10_000] * 100)
+    assert head[:13] in (b"HTTP/1.1 431 ", b"")  # or hung up on in the middle of it
+
+
+MANY_FILES = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from webapp import serving
+serving.on_starting(None)
+assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
+"""
+
+
+def test_it_takes_as_many_connections_as_the_system_lets_it() -> None:
+    subprocess.run([sys.executable, "-c", MANY_FILES], cwd=ROOT, check=True)
+
+
 def test_it_stops_quickly_and_cleanly_when_asked(tmp_path: Path) -> None:
     with gatehouse(tmp_path, workers=1) as server:
         assert server.stop() == 0
@@ -79,19 +99,21 @@ for _ in range(5):
         answers.append(b"x" * size)
         small.append(libc.malloc(ctypes.c_size_t(1000)))
     del answers
-if served:
+if "at rest" in sys.argv:
     memory.TRIM_SECONDS = 0
-    asyncio.run(memory.Holes().close())
+    worker = object.__new__(serving.Worker)
+    worker.ppid, worker.notify, worker._holes = os.getppid(), lambda: None, memory.Holes()
+    asyncio.run(worker.callback_notify())  # as every two seconds
 print(megabytes() - before)
 """
 
 
-@pytest.mark.parametrize("size", [2**20, 2**17])
-def test_what_answers_took_goes_back_to_the_system(size: int) -> None:
+@pytest.mark.parametrize(("size", "state"), [(2**20, "at work"), (2**17, "at rest")])
+def test_what_answers_took_goes_back_to_the_system(size: int, state: str) -> None:
     def kept(*how: str) -> float:
         command = [sys.executable, "-c", TO_AND_FRO, str(size), *how]
         return float(subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout)
 
-    assert kept("as served") < 5
+    assert kept("as served", state) < 5
     if platform.libc_ver()[0] == "glibc":
         assert kept() > 15, "glibc gives back by itself what it was freed of: the settings may go"

@@ -74,10 +74,14 @@ def test_its_own_tools_are_no_way_to_flood_it(
 
 
 @pytest.mark.parametrize("method", ["tools/list", "initialize", "ping", "logging/setLevel", "no/such/method"])
-def test_nor_is_anything_else_that_it_answers_by_itself(http: httpx2.Client, method: str) -> None:
+def test_nor_is_anything_else_that_it_answers_by_itself(
+    house: House, http: httpx2.Client, method: str
+) -> None:
     answers = [ask(http, method, {"level": "info"}) for _ in range(SEVERAL)]
     refused = [answer["error"] for answer in answers if "asks Gatehouse itself" in str(answer)]
     assert is_fair(SEVERAL - len(refused))
+    rows = [row for row in house.listed("activity", "--limit", "100") if row["tool"] == method]
+    assert [row["outcome"] for row in rows] == ["refused"], "on record once"
     assert refused[0]["code"] == -32000 and refused[0]["data"][ABOUT] == {
         "kind": "rate_limited", "retry": "later", "retry_after_seconds": 1,
     }  # fmt: skip
@@ -90,6 +94,12 @@ def test_nor_what_it_only_tells(http: httpx2.Client, message: dict[str, Any]) ->
     refused = next(reply for reply in replies if reply.status_code != 202)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json()["error"]["data"][ABOUT]["kind"] == "rate_limited"
+
+
+def test_nor_are_the_news(http: httpx2.Client) -> None:
+    replies = [http.get("/mcp", headers={"accept": "text/event-stream"}) for _ in range(SEVERAL)]
+    assert is_fair([reply.status_code for reply in replies].count(200))
+    assert 429 in [reply.status_code for reply in replies]
 
 
 def test_its_calls_and_other_agents_do_not_suffer(house: House, http: httpx2.Client) -> None:
