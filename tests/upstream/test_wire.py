@@ -7,7 +7,7 @@ import contextlib
 import gc
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -85,27 +85,37 @@ def test_large_answers_are_read_in_turns(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asyncio.run(go()) >= (slices - 2) * 0.1
 
 
-async def says_it_byte_by_byte(ask: z.Ask) -> None:
-    await head(ask)
-    while True:
-        await ask.write(b"1\r\nx\r\n" * 50_000)
+def in_crumbs(count: int) -> z.Animal:
+    async def animal(ask: z.Ask) -> None:
+        await head(ask)
+        body = answered(ask, {}).partition(b"\r\n\r\n")[2].ljust(count)
+        await ask.write(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+
+    return animal
 
 
-@pytest.mark.usefixtures("nothing_is_collected")
-def test_an_answer_in_crumbs_costs_no_more_than_one_in_pieces() -> None:
-    async def go() -> int:
-        async with asyncio.timeout(20), z.opened() as zoo:
-            url = zoo.put(z.modern(tools_call=says_it_byte_by_byte))
-            wire = Wire(zoo.egress(), url, max_bytes=MIB, total_seconds=20)
-            client = Client(url, wire, version=MODERN, timeout=20)
-            tracemalloc.reset_peak()
-            with pytest.raises(BadReply) as caught:
-                await client.call_tool("echo", {})
-            assert caught.value.kind == "too_large"
+def test_an_answer_in_crumbs_costs_no_more_than_one_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each counts for what it costs beside its one byte: as to turns, and as to the limit."""
+    turns: list[float] = []
+    monkeypatch.setattr(pace.Turns, "wait", lambda _: turns.append(0) or 0)
+
+    async def ask(zoo: z.Zoo, count: int) -> Any:
+        url = zoo.put(z.modern(tools_call=in_crumbs(count)))
+        wire = Wire(zoo.egress(), url, max_bytes=MIB, total_seconds=20)
+        try:
+            return await Client(url, wire, version=MODERN, timeout=20).call_tool("echo", {})
+        finally:
             await wire.aclose()
-            return tracemalloc.get_traced_memory()[1]
 
-    assert asyncio.run(go()) < 8 * MIB
+    async def go() -> None:
+        async with asyncio.timeout(20), z.opened() as zoo:
+            await ask(zoo, 3000)
+            assert turns
+            with pytest.raises(BadReply) as caught:
+                await ask(zoo, 20_000)
+            assert caught.value.kind == "too_large"
+
+    asyncio.run(go())
 
 
 async def says_little_very_often(ask: z.Ask) -> None:
@@ -117,27 +127,35 @@ async def says_little_very_often(ask: z.Ask) -> None:
     ask.writer.close()
 
 
+@contextlib.asynccontextmanager
+async def counted() -> AsyncIterator[Callable[[], int]]:
+    """How often others have had their turn so far."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    yield lambda: turns
+    task.cancel()
+
+
 def test_others_have_their_turn_between_two_messages() -> None:
     """Also where hundreds came in one piece."""
 
     async def go() -> list[int]:
-        turns, seen = 0, list[int]()
+        seen = list[int]()
+        async with asyncio.timeout(20), z.opened() as zoo, counted() as turns:
 
-        async def other() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
+            async def heard(_: dict[str, Any]) -> None:
+                seen.append(turns())
 
-        async def heard(_: dict[str, Any]) -> None:
-            seen.append(turns)
-
-        async with asyncio.timeout(20), z.opened() as zoo:
             url = zoo.put(z.modern(tools_call=says_little_very_often))
             wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
-            task = asyncio.create_task(other())
             await Client(url, wire, version=MODERN, timeout=20).call_tool("echo", {}, on_progress=heard)
-            task.cancel()
             await wire.aclose()
         return seen
 
@@ -146,16 +164,19 @@ def test_others_have_their_turn_between_two_messages() -> None:
 
 
 def test_a_thousand_lines_are_not_taken_apart_at_once() -> None:
-    async def go() -> list[bytes]:
-        async with asyncio.timeout(20), z.opened() as zoo:
+    """And others have their turn between two bites."""
+
+    async def go() -> list[tuple[int, int]]:
+        async with asyncio.timeout(20), z.opened() as zoo, counted() as turns:
             url = zoo.put(says_little_very_often)
             wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
             asking = wire.stream(
                 "POST", url, content=b'{"id":1}', headers={}, timeout=httpx2.Timeout(20), extensions={}
             )
             async with asking as response:
-                chunks = [chunk async for chunk in response.aiter_raw()]
+                bites = [(chunk.count(b"\n"), turns()) async for chunk in response.aiter_raw()]
             await wire.aclose()
-            return chunks
+            return bites
 
-    assert max(chunk.count(b"\n") for chunk in asyncio.run(go())) <= 16 * 1024
+    lines, seen = zip(*asyncio.run(go()), strict=True)
+    assert max(lines) <= 16 * 1024 and len(set(seen)) == len(seen) > 10
