@@ -265,7 +265,7 @@ def sync_now(name: str | None) -> None:
             say(f"{one.name}: {result}")
         except Refused as refusal:
             failed = True
-            say(f"{one.name}: {refusal.what}", err=True)
+            say(f"{one.name}: {cell(refusal.what)}", err=True)
     if failed:
         sys.exit(1)
 

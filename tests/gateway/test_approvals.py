@@ -185,7 +185,8 @@ def test_what_an_agent_says_commands_no_terminal_and_makes_no_row(house: House, 
     assert len(rows) == 1
     for text in (rows[0], house.run("approvals", "--json").stdout, house.run("activity").stdout):
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
-    assert house.listed("approvals")[0]["reason"] == evil
+    shown = house.listed("approvals")[0]
+    assert shown["reason"] == evil and rows[0].count("\t") == len(shown) - 1, "nor a column"
     house.run("decide", rows[0].partition("\t")[0], "deny")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.house import House, text_of
 from tests.services.farm import Farm, farm, tool
-from tests.upstream.zoo import Animal, Answer, Ask, legacy, result
+from tests.upstream.zoo import Animal, Answer, Ask, error, legacy, result
 
 LONE = "\ud800"
 
@@ -128,3 +128,17 @@ def test_half_characters_in_a_listing_spoil_no_more_than_their_tool(house: House
     with house.browser() as http:
         assert http.get("/settings/integrations/odd").status_code == 200
         assert http.get("/tools").status_code == 200
+
+
+def test_what_a_server_says_is_no_line_of_its_own_for_whoever_connects_or_syncs(
+    house: House, odd: Farm
+) -> None:
+    async def fails(ask: Ask) -> Answer:
+        return error(ask, 1, "boom\nother: 5 tools\x1b[2J")
+
+    odd.put(legacy((), tools_list=fails))
+    for command in (["sync", "odd"], ["add-server", odd.url(), "--name", "odder", "--allow-private"]):
+        said = house.run(*command, check=False).stderr
+        assert "boom" in said and "\x1b" not in said
+        assert [line for line in said.splitlines() if line.startswith("other")] == []
+    odd.put(serving(hangs_up))
