@@ -87,6 +87,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     [HEAD, *[b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(2000)]],
     [HEAD + b"X: ", *[b"a" * 10_000] * 200],
     [b"GET /", *[b"a" * 10_000] * 200],
+    [HEAD + b"X: " + b"a" * 80_000],
+    [HEAD + b"X: " + b"a" * 80_000 + b"\r\n\r\n"],
 ])  # fmt: skip
 def test_a_head_has_an_end(port: int, parts: list[bytes]) -> None:
     assert said(port, *parts)[:13] in (b"HTTP/1.1 431 ", b"")  # or hung up on in the middle of it

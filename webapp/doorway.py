@@ -23,6 +23,7 @@ class Doorway(HttpToolsProtocol):
     _timer: TimerHandle | None = None
     _beside = 0  # bytes of this request that are no body: head, chunks' sizes, trailers
     _body = 0
+    _begun = False  # its first byte is here, its last is not
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -33,6 +34,8 @@ class Doorway(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if not self._begun:
+            self._beside = self._body = 0
         self._beside += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -43,7 +46,7 @@ class Doorway(HttpToolsProtocol):
             self._expect(HEAD_SECONDS)  # line breaks, say, which begin nothing
 
     def on_message_begin(self) -> None:
-        self._beside = self._body = 0
+        self._begun = True
         super().on_message_begin()
         self._expect(HEAD_SECONDS)
 
@@ -57,6 +60,7 @@ class Doorway(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._begun = False
         self._expect_nothing()
         super().on_message_complete()
 
