@@ -1,9 +1,18 @@
-"""Rows with a secret, to see whether it opens."""
+"""Rows with a secret, and a process that begins, to see whether it opens them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from webapp.store.database import open_store
 from webapp.store.fields import now
-from webapp.store.models import Approval
+from webapp.store.models import Approval, database
+
+
+def started(data: Path, url: str = "") -> None:
+    """As a process that begins now."""
+    open_store(data, url)
+    database.connect(reuse_if_open=True)
 
 
 def keep(name: str) -> None:

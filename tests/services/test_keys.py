@@ -17,12 +17,12 @@ from cryptography.fernet import Fernet
 from config import ROOT
 from tests import databases
 from tests.house import PASSWORD, token_in
-from tests.services.sealed import keep, opened
+from tests.services.sealed import keep, opened, started
 from tests.serving import gatehouse
 from webapp.errors import Refused, Stale
 from webapp.services import audit, keys
 from webapp.services.audit import COMMAND
-from webapp.store.database import open_store, writing
+from webapp.store.database import writing
 from webapp.store.models import Approval, Entry, database
 from webapp.store.secrets import KeyProblem, read_keys, vault, write_keys
 
@@ -52,12 +52,6 @@ def data(tmp_path: Path) -> Iterator[Path]:
         audit.record("user.renamed", COMMAND)
     yield tmp_path / "data"
     database.close()
-
-
-def started(data: Path, url: str = "") -> None:
-    """As a process that begins now."""
-    open_store(data, url)
-    database.connect(reuse_if_open=True)
 
 
 def all_open(names: list[str]) -> bool:

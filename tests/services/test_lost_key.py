@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from tests.authority import Service, authority
 from tests.databases import tamper
 from tests.house import PASSWORD, House
-from tests.services.sealed import keep, opened
+from tests.services.sealed import keep, opened, started
 from tests.signing_in import connected, sign_in
 from webapp.errors import Refused, Stale
 from webapp.services import (
@@ -30,7 +30,7 @@ from webapp.services import (
 )
 from webapp.services.audit import COMMAND
 from webapp.services.throttle import Limit
-from webapp.store.database import open_store, writing
+from webapp.store.database import writing
 from webapp.store.fields import Sealed, now
 from webapp.store.models import (
     MODELS,
@@ -59,12 +59,6 @@ def data(tmp_path: Path) -> Iterator[Path]:
         audit.record("user.renamed", COMMAND)
     yield tmp_path / "data"
     database.close()
-
-
-def started(data: Path, url: str = "") -> None:
-    """As a process that begins now."""
-    open_store(data, url)
-    database.connect(reuse_if_open=True)
 
 
 def lose(data: Path) -> None:
