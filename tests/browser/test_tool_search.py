@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from config import Config
 from tests.browser.visitor import Visitor
@@ -51,14 +52,14 @@ def test_the_choice_is_accessible_and_works(crowded: House, visit: Callable[...,
     visitor.expected = {422}
     visitor.sign_in()
     page = visitor.go("/settings/agents/1")
-    assert page.get_by_text("That is much for a model").is_visible()
+    expect(page.get_by_text("That is much for a model")).to_be_visible()
     problems = visitor.violations()
     page.get_by_role("link", name="choose tool search").click()
     group = page.get_by_role("group", name="What it sees of its tools")
     group.get_by_role("radio", name="Automatic").check()
     group.get_by_label("Many means more than").fill("100")
     page.get_by_role("button", name="Save tool search").click()
-    assert page.get_by_text("Tool search: about").is_visible()
+    expect(page.get_by_text("Tool search: about")).to_be_visible()
     assert not visitor.scrolls_sideways()
     problems += visitor.violations()
     visitor.go("/settings/agents/new")
@@ -68,5 +69,5 @@ def test_the_choice_is_accessible_and_works(crowded: House, visit: Callable[...,
         "radio", name="The full list"
     ).check()
     page.get_by_role("button", name="Save tool search").click()
-    assert page.get_by_text("That is much for a model").is_visible()
+    expect(page.get_by_text("That is much for a model")).to_be_visible()
     assert problems == []
