@@ -18,12 +18,15 @@ TOO_LARGE = b"The head of this request is too large."
 
 
 class Doorway(HttpToolsProtocol):
-    """One connection. A request has to be here, head and body, within a time; the server's answer may take longer."""
+    """One connection. A request has to be here, head and body, within a time; the server's answer may take longer.
+
+    Most are here at once, and need no timer."""
 
     _timer: TimerHandle | None = None
     _beside = 0  # bytes of this request that are no body: head, chunks' sizes, trailers
     _body = 0
     _begun = False  # its first byte is here, its last is not
+    _seconds = HEAD_SECONDS  # for what is still to come of it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,16 +45,17 @@ class Doorway(HttpToolsProtocol):
             return
         if self._beside > HEAD_BYTES + self._body:
             self._refuse()
-        elif self._timer is None and not self._answering and self.timeout_keep_alive_task is None:
-            self._expect(HEAD_SECONDS)  # line breaks, say, which begin nothing
+        elif self._timer is None and (self._begun or self._has_begun_nothing):
+            self._expect(self._seconds)
 
     def on_message_begin(self) -> None:
-        self._begun = True
+        self._begun, self._seconds = True, HEAD_SECONDS
+        self._expect_nothing()
         super().on_message_begin()
-        self._expect(HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:
-        self._expect(BODY_SECONDS)
+        self._seconds = BODY_SECONDS
+        self._expect_nothing()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -60,13 +64,18 @@ class Doorway(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._begun = False
+        self._begun, self._seconds = False, HEAD_SECONDS
         self._expect_nothing()
         super().on_message_complete()
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _has_begun_nothing(self) -> bool:
+        """Line breaks, say, and no request before that its server still answers, or waits after."""
+        return not self._answering and self.timeout_keep_alive_task is None
 
     def _expect(self, seconds: float) -> None:
         self._expect_nothing()

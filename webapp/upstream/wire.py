@@ -57,6 +57,7 @@ class Wire:
         egress.check_url(url)
         self._egress = egress
         self._url = httpx2.URL(url)
+        self._address = str(self._url)
         self.host = self._url.host
         self._port = self._url.port or (443 if self._url.scheme == "https" else 80)
         self.most_bytes = max_bytes
@@ -77,7 +78,7 @@ class Wire:
         extensions: Mapping[str, Any],
     ) -> _Turn:
         """`url` must be the wire's own. Entering raises UpstreamError, or httpx2's errors for a cut-off answer."""
-        if url != str(self._url):
+        if url != self._address:
             raise ValueError("this wire leads elsewhere")
         seconds = float(extensions.get("total_seconds", self._seconds))
         return _Turn(self, self._request(method, content, headers), seconds, timeout.connect or seconds)
