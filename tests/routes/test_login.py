@@ -162,7 +162,54 @@ def test_a_good_sign_in_wipes_the_slate(app: Flask, config: Config) -> None:
     for _ in range(2):
         wrong(app, config.login_tries - 1)
         assert attempt(app.test_client()).status_code == 303
-    assert not Throttle.select().where(Throttle.bucket == f"login {KNOWN}").exists()
+    assert not Throttle.select().where(Throttle.bucket.startswith(f"login {KNOWN} from")).exists()
+
+
+def test_a_stranger_elsewhere_keeps_nobody_out(app: Flask, config: Config) -> None:
+    """Ann signs in with a browser that was never here, from her own network."""
+    assert wrong(app, config.login_tries + 1, ip="203.0.113.7")[-1] == 429
+    assert attempt(app.test_client(), ip="198.51.100.7").status_code == 303
+    assert wrong(app, 1, ip="203.0.113.8") == [429], "which gives the stranger no more tries"
+
+
+def test_strangers_everywhere_keep_out_no_browser_that_was_here_before(app: Flask, config: Config) -> None:
+    ann = app.test_client()
+    assert attempt(ann).status_code == 303
+    ann.delete_cookie("sid")
+    guesses = [wrong(app, config.login_tries + 1, ip=f"203.0.{net}.7").count(401) for net in range(7)]
+    assert sum(guesses) == 5 * config.login_tries, "all strangers together have so many"
+    reply = attempt(app.test_client())
+    assert (
+        reply.status_code == 429
+        and "A browser in which you have signed in before may still try." in reply.text
+    )
+    assert attempt(ann).status_code == 303
+
+
+def test_the_cookie_of_a_known_browser_is_no_way_to_guess_on(app: Flask, config: Config) -> None:
+    """It has a count of its own, goes with the password, and is about one account."""
+    ann = app.test_client()
+    assert attempt(ann).status_code == 303
+    known, made_up = ann.get_cookie("known"), app.test_client()
+    assert known and known.http_only and known.same_site == "Lax"
+    ann.delete_cookie("sid")
+    tries = [attempt(ann, password="wrong").status_code for _ in range(config.login_tries + 1)]
+    assert tries == [401] * config.login_tries + [429]
+    assert attempt(ann).status_code == 429, "the right one waits as well"
+    wrong(app, config.login_tries, "admin@example.com")
+    assert attempt(ann, "admin@example.com").status_code == 429, "somebody else's account"
+    wrong(app, config.login_tries)
+    for value in ("x", "\xff", "x" * 3000):
+        made_up.set_cookie("known", value)
+        assert attempt(made_up).status_code == 429
+
+
+def test_a_new_password_makes_all_browsers_strangers(app: Flask, config: Config) -> None:
+    ann = app.test_client()
+    assert attempt(ann).status_code == 303
+    accounts.reset_password(User.get(User.email == KNOWN), "another fine pass phrase", COMMAND)
+    wrong(app, config.login_tries)
+    assert attempt(ann, password="another fine pass phrase").status_code == 429
 
 
 def test_time_heals(app: Flask, config: Config) -> None:

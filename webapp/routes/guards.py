@@ -13,7 +13,8 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from webapp.errors import Forbidden, Refused
 from webapp.routes.replies import came_from, is_htmx, leave_for
-from webapp.services import accounts, second_step
+from webapp.services import accounts, known_browsers, second_step
+from webapp.services.accounts import SignedIn
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.models import Session, User, database
@@ -25,6 +26,7 @@ ANYONE = "anyone"
 WITHOUT_DATABASE = {"static", "health.alive", "health.ready", "health.numbers", "health.csp_report"}
 # What somebody may use whose role needs a second step that is not set up yet: its own pages, and the way out.
 BEFORE_SECOND_STEP = {"second_step", "login"}
+KNOWN_BROWSER = "known"  # the cookie that stays when one signs out
 LONGEST_WAY_BACK = 1500  # proxies refuse answers with headers of a few thousand bytes
 
 
@@ -189,17 +191,19 @@ def cookie_name(plain: str = "sid") -> str:
     return f"__Host-{plain}" if request.is_secure else plain
 
 
-def set_cookie(response: Response, token: str) -> None:
+def set_cookie(response: Response, signed_in: SignedIn) -> None:
     days = settings().session_days
     response.set_cookie(
         cookie_name(),
-        token,
+        signed_in.token,
         max_age=days * 86400,
         httponly=True,
         secure=request.is_secure,
         samesite="Lax",
         path="/",
     )
+    if signed_in.known:
+        set_passing_cookie(response, KNOWN_BROWSER, signed_in.known, known_browsers.LIVES)
 
 
 def drop_cookie(response: Response, plain: str = "sid") -> None:
@@ -212,7 +216,7 @@ def passing_cookie(plain: str) -> str:
 
 
 def set_passing_cookie(response: Response, plain: str, token: str, lives: timedelta) -> None:
-    """For somebody on the way to a session."""
+    """For somebody on the way to a session, this one or the next."""
     response.set_cookie(
         cookie_name(plain), token, max_age=int(lives.total_seconds()), httponly=True,
         secure=request.is_secure, samesite="Lax", path="/",

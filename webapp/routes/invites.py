@@ -62,7 +62,7 @@ def show() -> ResponseReturnValue:
 def accept() -> ResponseReturnValue:
     form = request.form
     try:
-        token = invites.accept(
+        signed_in = invites.accept(
             passing_cookie(COOKIE), form.get("name", ""), form.get("password", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
             only_admins=only_admins(),
@@ -73,7 +73,7 @@ def accept() -> ResponseReturnValue:
         accounts.end_session(session, current_actor())
     flash("Welcome. Your account is made, and you are signed in.")
     response = make_response(redirect(url_for("home.index"), 303))
-    set_cookie(response, token)
+    set_cookie(response, signed_in)
     drop_cookie(response, COOKIE)
     return response
 

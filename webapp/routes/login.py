@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import Forbidden, Refused
 from webapp.routes.guards import (
+    KNOWN_BROWSER,
     allow,
     current_actor,
     current_session,
@@ -44,7 +45,7 @@ def create() -> ResponseReturnValue:
     try:
         signed_in = accounts.sign_in(
             form.get("email", ""), form.get("password", ""), request.remote_addr or "",
-            request.headers.get("User-Agent", ""), login_limit(),
+            request.headers.get("User-Agent", ""), login_limit(), known=passing_cookie(KNOWN_BROWSER),
             only_admins=settings().password_sign_in == "admins",
         )  # fmt: skip
     except (accounts.WrongCredentials, Forbidden) as error:
@@ -59,7 +60,7 @@ def inside(target: str, signed_in: SignedIn) -> Response:
         set_passing_cookie(response, HALF, signed_in.token, half_sessions.LIVES)
         return response
     response = make_response(redirect(target or url_for("home.index"), 303))
-    set_cookie(response, signed_in.token)
+    set_cookie(response, signed_in)
     return response
 
 
@@ -87,7 +88,7 @@ def check_code() -> ResponseReturnValue:
     form = request.form
     target = local(form.get("next", ""))
     try:
-        token = accounts.finish_sign_in(
+        signed_in = accounts.finish_sign_in(
             passing_cookie(HALF), form.get("code", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
         )  # fmt: skip
@@ -96,7 +97,7 @@ def check_code() -> ResponseReturnValue:
     except half_sessions.HalfOver as error:
         flash(f"{error.what} {error.next_step}")
         return redirect(url_for(".show", next=target or None), 303)
-    response = inside(target, SignedIn(token))
+    response = inside(target, signed_in)
     drop_cookie(response, HALF)
     return response
 

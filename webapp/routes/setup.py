@@ -33,5 +33,5 @@ def create() -> ResponseReturnValue:
     except InvalidInput as error:
         return page("setup/show.html", status=error.status, error=error, typed=form)
     response = make_response(redirect(url_for("home.index"), 303))
-    set_cookie(response, accounts.start_session(user, ip, request.headers.get("User-Agent", "")))
+    set_cookie(response, accounts.inside(user, ip, request.headers.get("User-Agent", "")))
     return response

@@ -15,8 +15,8 @@ from pathlib import Path
 from peewee import DatabaseError
 
 from config import ROLES as ROLES
-from webapp.errors import Forbidden, InvalidInput, NotFound, Refused, Stale
-from webapp.services import audit, authenticator, half_sessions, passwords, throttle
+from webapp.errors import Forbidden, InvalidInput, NotFound, Refused, Stale, TooMany
+from webapp.services import audit, authenticator, half_sessions, known_browsers, passwords, throttle
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
@@ -259,21 +259,28 @@ def check_role(role: str) -> None:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A token for the cookie: of a session, or `half`, of one that waits for the second step."""
+    """A token for the cookie: of a session, or `half`, of one that waits for the second step. `known`: for another
+    cookie, see known_browsers."""
 
     token: str
     half: bool = False
+    known: str = ""
 
 
 def sign_in(
-    email: str, password: str, ip: str, browser: str, limit: Limit, *, only_admins: bool = False
+    email: str,
+    password: str,
+    ip: str,
+    browser: str,
+    limit: Limit,
+    *,
+    known: str = "",
+    only_admins: bool = False,
 ) -> SignedIn:
     """Raises WrongCredentials, TooMany, or Forbidden where passwords are for admins."""
     email = email.strip().lower()[:255]
-    account, network = f"login {email}", f"login from {throttle.network(ip)}"
-    throttle.count(account, limit)
-    throttle.count(network, limit.times(5))
     user: User | None = User.get_or_none(User.email == email)
+    own, shared = _guesses(email, known_browsers.known(known, user), ip, limit)
     right = passwords.matches(user.password_hash if user else passwords.NOBODY, password)
     if user is None or not right or user.disabled_at:
         _record_refusal(email, ip)
@@ -285,9 +292,33 @@ def sign_in(
             next_step="Sign in at your provider. An admin can link your account to it.",
         )  # fmt: skip
     with writing():
-        throttle.clear(account)
-        throttle.give_back(network)
+        throttle.clear(own)
+        for bucket in shared:
+            throttle.give_back(bucket)
         return let_in(user, ip, browser)
+
+
+def _guesses(email: str, browser: str, ip: str, limit: Limit) -> tuple[str, tuple[str, ...]]:
+    """Counts one more, and says where: in a bucket of one's own, and in those that are shared with strangers.
+
+    A stranger can fill only what a known browser is not counted in, and in one network only what others are not: so
+    nobody keeps somebody else out. All of them together get five times the limit at one account.
+    """
+    if browser:
+        throttle.count(own := f"login by {browser}", limit)
+        return own, ()
+    network = throttle.network(ip)
+    own, shared = f"login {email} from {network}", (f"login {email}", f"login from {network}")
+    try:
+        throttle.count(own, limit)
+        for bucket in shared:
+            throttle.count(bucket, limit.times(5))
+    except TooMany as error:
+        elsewhere = "A browser in which you have signed in before may still try."
+        raise TooMany(
+            error.what, retry_after=error.retry_after, next_step=f"{error.next_step} {elsewhere}"
+        ) from None
+    return own, shared
 
 
 def _record_refusal(email: str, ip: str) -> None:
@@ -301,11 +332,16 @@ def let_in(user: User, ip: str, browser: str, provider: str = "") -> SignedIn:
     with writing():
         if authenticator.is_on(user):
             return SignedIn(half_sessions.begin(user), half=True)
-        return SignedIn(start_session(user, ip, browser, provider))
+        return inside(user, ip, browser, provider)
 
 
-def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) -> str:
-    """A new session's token, for a half one and a code. Raises WrongCredentials, TooMany, or HalfOver."""
+def inside(user: User, ip: str, browser: str, provider: str = "") -> SignedIn:
+    """In a new session, for somebody who has shown all that is asked of them."""
+    return SignedIn(start_session(user, ip, browser, provider), known=known_browsers.token_for(user))
+
+
+def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) -> SignedIn:
+    """In a new session, for a half one and a code. Raises WrongCredentials, TooMany, or HalfOver."""
     user = half_sessions.user_of(half)
     bucket, actor = authenticator.bucket(user), Actor("user", user.email, user.id, user.role, ip)
     throttle.count(bucket, limit)
@@ -313,7 +349,7 @@ def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) ->
         if authenticator.spend(user, code, actor):
             throttle.clear(bucket)
             half_sessions.end_all(user)
-            return start_session(user, ip, browser)
+            return inside(user, ip, browser)
         audit.record("session.code_refused", actor, outcome="refused", agents_notice=False)
     raise WrongCredentials(
         "This code does not fit.", why="Each code works once, and for a minute.",

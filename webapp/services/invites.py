@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from webapp.errors import InvalidInput, NotFound
 from webapp.services import accounts, audit, notices, passwords, throttle
+from webapp.services.accounts import SignedIn
 from webapp.services.audit import Actor
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
@@ -106,8 +107,8 @@ def _of(token: str) -> Invite:
 
 def accept(
     token: str, name: str, password: str, ip: str, browser: str, limit: Limit, *, only_admins: bool = False
-) -> str:
-    """The token of a session: the account is there from here on, and the invitation is not. Raises InvalidInput, and as
+) -> SignedIn:
+    """They are in: the account is there from here on, and the invitation is not. Raises InvalidInput, and as
     `seek`."""
     invited = seek(token, ip, limit, only_admins=only_admins)
     values = accounts.checked(invited.email, name, password, invited.role)
@@ -119,7 +120,7 @@ def accept(
         actor = Actor("user", user.email, user.id, user.role, ip)
         details = {"role": user.role, "by": invited.invited_by.email}
         audit.record("user.joined", actor, details=details, agents_notice=False)
-        return accounts.start_session(user, ip, browser)
+        return accounts.inside(user, ip, browser)
 
 
 def _hash(token: str) -> str:

@@ -234,7 +234,7 @@ def _link(session: Session, provider: Provider, person: Person, visitor: Visitor
             linked_accounts.link(user, provider, person.subject, person.email, visitor.actor())
         linked_accounts.check(user, provider, person)
         user = accounts.get_user(user.id)
-        return SignedIn(accounts.start_session(user, visitor.ip, visitor.agent, provider.name))
+        return accounts.inside(user, visitor.ip, visitor.agent, provider.name)
 
 
 def _confirm(row: SignOn, session: Session, provider: Provider, person: Person) -> None:
