@@ -22,6 +22,10 @@ from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Approval, Authenticator, remember
 
+MODERN_META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 CLAUDE = "Claude for the helpdesk"
 FILE = """gatehouse: 1
 servers:
@@ -255,6 +259,7 @@ def _work(house: House) -> dict[str, str]:
     different = _asked(house, key, "update_ticket", ticket_id="T-1041", status="resolved", priority="high")
     for ticket in ("T-1042", "T-1045"):
         _asked(house, key, "add_ticket_note", ticket_id=ticket, text=SCRIPT)
+    _answered(house, key, "delete_ticket", ticket_id="T-1047")
     return {"different": different, "expired": expired, "done": done}
 
 
@@ -262,3 +267,12 @@ def _asked(house: House, key: str, tool: str, **arguments: str) -> str:
     answer = house.call(key, f"desk__{tool}", arguments)
     approval: str = answer["result"]["structuredContent"]["approval_id"]
     return approval
+
+
+def _answered(house: House, key: str, tool: str, **arguments: str) -> None:
+    """A program of 2026-07-28 goes on with a call whose server asked something back."""
+    said = {"really": {"action": "accept", "content": {"reason": "The customer said so."}}}
+    about = {"name": f"desk__{tool}", "arguments": arguments, "_meta": MODERN_META}
+    params = about | {"inputResponses": said, "requestState": "c3RlcC0yOm5hLXNlcnZlcg=="}
+    headers = {"mcp_protocol_version": "2026-07-28", "mcp_method": "tools/call", "mcp_name": f"desk__{tool}"}
+    house.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, key, **headers)

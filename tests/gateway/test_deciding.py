@@ -12,6 +12,7 @@ import pytest
 
 from tests.gateway.test_approvals import NOTE, ask, until
 from tests.gateway.test_calls import done
+from tests.gateway.test_waiting_on_the_wire import modern
 from tests.house import PASSWORD, House, text_of, token_in
 from webapp.errors import Forbidden, InvalidInput, Stale
 from webapp.services import accounts, approvals
@@ -104,6 +105,15 @@ def test_what_is_approved_ahead_takes_nothing_along_that_nobody_saw(house: House
     ran = house.do(lambda: Approval.get(Approval.standing.is_null(False), Approval.id != first,
                                         Approval.agent == Approval.get_by_id(first).agent_id))  # fmt: skip
     assert house.do(lambda: approvals.asked_with(ran)["meta"]) == {"traceparent": "00-1"}
+
+
+def test_what_goes_back_to_the_server_is_part_of_what_is_approved_ahead(house: House, fresh: str) -> None:
+    """Else an agent would have the same call go on from a state that nobody saw."""
+    first = approve_same(house, fresh)
+    answer = modern(house, fresh, TOOL, NOTE, requestState="made up")
+    assert answer["result"]["resultType"] == "input_required", "it waits for a person"
+    (waiting,) = house.listed("approvals")
+    assert waiting["id"] != first
 
 
 @pytest.mark.parametrize("why", ["ended", "expired", "person gone", "second person"])

@@ -37,11 +37,16 @@ def ask(app: Flask) -> Ask:
             seed_policy="approval", seed_reason="the name says “add”", policy="approval",
         )  # fmt: skip
 
-    def asked(agent: str = "Claude", along: dict[str, Any] | None = None, **arguments: Any) -> str:
+    def asked(
+        agent: str = "Claude",
+        along: dict[str, Any] | None = None,
+        another_round: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> str:
         with database.connection_context():
             known = Agent.get_or_none(Agent.name == agent) or agents.create(agent, COMMAND)[0]
             what = approvals.Asked(known.id, agent, tool.id, tool.catalogue_name, "desk", "d", arguments,
-                                   asked_with={"meta": along} if along else {})  # fmt: skip
+                                   asked_with={"meta": along, "another_round": another_round or {}})  # fmt: skip
             with writing():
                 return approvals.ask(what, minutes=30, most_open=200, log_arguments="redacted")
 
@@ -94,6 +99,16 @@ def test_what_is_sent_along_is_shown_and_in_the_file(technician: Visitor, ask: A
     assert "traceparent" not in words
     file = json.loads(technician.get(f"/approvals/{approval}/arguments"))
     assert file == {"arguments": {"ticket_id": "T-1"}, "_meta": {"dry\u202erun": False}}
+
+
+def test_what_goes_back_to_the_server_is_shown_and_in_the_file(technician: Visitor, ask: Ask) -> None:
+    said = {"who": {"action": "accept"}}
+    approval = ask(ticket_id="T-1", another_round={"inputResponses": said, "requestState": "step\u202e2"})
+    words = text_of(technician.get(f"/approvals/{approval}"))
+    assert "A note from the server to itself goes back with it" in words and "step ⟨U+202E⟩ 2" in words
+    file = json.loads(technician.get(f"/approvals/{approval}/arguments"))
+    assert file == {"arguments": {"ticket_id": "T-1"}, "answers": said, "requestState": "step\u202e2"}
+    assert "A note from the server" not in technician.get(f"/approvals/{ask(ticket_id='T-2')}")
 
 
 def test_a_megabyte_is_cut_and_says_so_and_all_of_it_is_a_file_away(technician: Visitor, ask: Ask) -> None:

@@ -99,7 +99,6 @@ class Approvals:
         asked = approvals.Asked(
             by_agent, asker.name, tool.id, tool.catalogue_name, tool.source.name, tool.definition_digest,
             call.arguments, call.reason, by_person, call.asked_with,
-            (call.another_round or {}).get("inputResponses") or {},
         )  # fmt: skip
         return approvals.ask(
             asked,

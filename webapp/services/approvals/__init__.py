@@ -28,6 +28,7 @@ from webapp.services.approvals.record import (
     of_call,
     recent_of,
     result_of,
+    server_state_of,
     states_of,
 )
 from webapp.services.approvals.runs import (
@@ -46,6 +47,6 @@ __all__ = [
     "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "answers_of",
     "arguments_of", "ask", "asked_with", "attend", "besides_of", "claim", "decide", "decide_all", "delivered",
     "expire_old", "extend", "fail", "finish", "get", "give_reason", "is_claimed", "lost", "of_agent",
-    "of_call", "put_back", "recent_of", "release", "result_of", "settle_clocks", "startable", "states_of", "too_late",
-    "withdraw", "withdraw_all", "withdraw_asked_by", "withdraw_changed", "withdraw_of",
+    "of_call", "put_back", "recent_of", "release", "result_of", "server_state_of", "settle_clocks", "startable",
+    "states_of", "too_late", "withdraw", "withdraw_all", "withdraw_asked_by", "withdraw_changed", "withdraw_of",
 ]  # fmt: skip

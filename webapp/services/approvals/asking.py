@@ -32,16 +32,19 @@ class Asked:
     reason: str = ""
     asked_by: int | None = None
     asked_with: dict[str, Any] = field(default_factory=dict)
-    answers: dict[str, Any] = field(
-        default_factory=dict
-    )  # to what the server asked back: part of what is decided
 
     @property
     def key(self) -> str:
         if self.agent_id is None:  # nobody repeats it to fetch the answer: each time it is a new question
             return secrets.token_hex(32)
-        said = [self.arguments, self.answers] if self.answers else self.arguments
+        said = [self.arguments, self._round] if self._round else self.arguments
         return key_of(self.agent_id, self.tool_id, digest_of(said), self.definition_digest)
+
+    @property
+    def _round(self) -> dict[str, Any]:
+        """What goes back to a server that asked: part of what is decided, its own state included, which an agent may
+        have made up."""
+        return self.asked_with.get("another_round") or {}
 
 
 def key_of(agent_id: int | None, tool_id: int, arguments_digest: str, definition_digest: str) -> str:

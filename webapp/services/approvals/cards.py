@@ -39,6 +39,7 @@ class Card:
     earlier: tuple[Entry, ...] = ()  # the last calls of the same tool
     result: dict[str, Any] | None = None
     replies: dict[str, Any] = field(default_factory=dict)  # of the agent, to what the server asked back
+    server_state: str = ""  # goes back to the server with them
     besides: dict[str, Any] = field(default_factory=dict)  # what the agent sends along in `_meta`
     declared: tuple[str, ...] = ()  # the tool's own arguments, in its order; empty: it does not say
     notice: str = ""
@@ -137,6 +138,7 @@ def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = 
         result=record.result_of(approval) if approval.result else None,
         sight=sight.kept(approval.id),
         replies=record.answers_of(approval),
+        server_state=record.server_state_of(approval),
         besides=record.besides_of(approval),
         declared=declared,
     )

@@ -50,6 +50,12 @@ def answers_of(approval: Approval) -> dict[str, Any]:
     return answers if isinstance(answers, dict) else {}
 
 
+def server_state_of(approval: Approval) -> str:
+    """What its server is given back as the state that it handed out itself; nobody else can read it, or tell whether it
+    did."""
+    return str(asked_with(approval).get("another_round", {}).get("requestState", ""))
+
+
 def is_usual(key: str) -> bool:
     return key.startswith(OF_MCP) or key in OF_TRACES
 
