@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Config
-from tests import databases, forked, templates  # noqa: F401
+from tests import databases, forked, once  # noqa: F401
 from tests.routes.visitors import Visitor, furnished_under
 from webapp import create_app
 from webapp.store.models import database

@@ -5,11 +5,13 @@ On PostgreSQL every data folder has a database of its own there, a copy of one t
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +76,15 @@ def copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
     if SERVER:
         _of[target.resolve()] = _clone(_named(source))
+
+
+def migrated(data: Path) -> None:
+    """A data folder with a database that has all its tables and nothing else, nor a key."""
+    data.mkdir(mode=0o700)
+    if not SERVER:
+        file = data / store.DATABASE_FILE
+        file.touch(mode=0o600)
+        file.write_bytes(_file())
 
 
 def empty(data: Path) -> None:
@@ -173,6 +184,16 @@ def _named(data: Path) -> str:
     if data not in _of:
         _of[data] = _clone(_template())
     return _of[data]
+
+
+@functools.cache
+def _file() -> bytes:
+    """Migrated once in this process, by the program's own migrations."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = store.connect(Path(folder), "")
+        store.migrate(fresh)
+        fresh.let_go()
+        return Path(folder, store.DATABASE_FILE).read_bytes()
 
 
 def _template() -> str:

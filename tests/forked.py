@@ -19,7 +19,7 @@ from config import ROOT
 
 # Not webapp.serving, which reads its settings when it is imported.
 LOADED = [
-    "tests.templates", "webapp.asgi", "webapp.practice",
+    "tests.once", "webapp.asgi", "webapp.practice",
     "gunicorn.app.wsgiapp", "uvicorn_worker", "uvloop", "httptools",
 ]  # fmt: skip
 NOTHING = Path(os.devnull)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from config import Config
+from tests import databases
 from tests.databases import on_sqlite_only
 from tests.routes.settings_house import (  # noqa: F401
     Connect,
@@ -38,6 +39,7 @@ from webapp.store.writer import Writer
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[None]:
+    databases.migrated(tmp_path / "data")
     open_store(tmp_path / "data")
     with database.connection_context():
         yield

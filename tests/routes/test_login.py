@@ -67,9 +67,10 @@ def test_the_answer_is_the_same_whoever_it_was(app: Flask) -> None:
     assert "The e-mail address or the password is wrong." in answers.pop()[1]
 
 
-@pytest.mark.parametrize("email", ["nobody@example.com", KNOWN])
+@pytest.mark.parametrize("email", ["nobody@example.com", "sue@example.com"])
 def test_the_work_is_the_same_whoever_it_was(app: Flask, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
     """Else the time that an answer takes would say who has an account."""
+    sue = accounts.create_user("sue@example.com", "Sue", PASSWORD, "viewer", COMMAND)
     checked, real = [], passwords.matches
 
     def matches(stored: str, password: str) -> bool:
@@ -78,7 +79,7 @@ def test_the_work_is_the_same_whoever_it_was(app: Flask, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(passwords, "matches", matches)
     assert attempt(app.test_client(), email=email, password="wrong").status_code == 401
-    assert checked == [parameters(User.get().password_hash)], "once, and as costly as it is for anybody"
+    assert checked == [parameters(sue.password_hash)], "once, and as costly as it is for anybody"
 
 
 def parameters(stored: str) -> list[str]:

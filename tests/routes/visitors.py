@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -16,7 +17,7 @@ from werkzeug.test import TestResponse
 from config import Config
 from tests.house import PASSWORD, token_in
 from webapp import create_app
-from webapp.services import accounts
+from webapp.services import accounts, passwords
 from webapp.services.audit import COMMAND
 from webapp.store.models import database
 
@@ -31,10 +32,15 @@ def opened(data: Path, **settings: Any) -> Flask:
 
 @functools.cache
 def furnished_under(folder: Path) -> Path:
-    """A data folder with a person of each role, for copies: hashing a password takes its time."""
+    """A data folder with a person of each role, for copies. Their passwords are checked quickly: how costly a password
+    is to check stands beside its hash."""
     data = folder / "furnished"
     create_app(Config(data=data))
-    with database.connection_context():
+    with (
+        database.connection_context(),
+        patch.object(passwords, "ITERATIONS", 1),
+        patch.object(passwords, "MEMORY_KIB", 8),
+    ):
         for role in ROLES:
             accounts.create_user(f"{role}@example.com", role.title(), PASSWORD, role, COMMAND)
     return data

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.services.farm import Farm, farm
 from webapp.services import connections, integrations, sync
 from webapp.services.audit import Actor
@@ -18,6 +19,7 @@ Connect = Callable[..., Integration]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[None]:
+    databases.migrated(tmp_path / "data")
     open_store(tmp_path / "data")
     with database.connection_context():
         yield

@@ -11,6 +11,7 @@ import pytest
 from peewee import OperationalError
 
 from config import Config
+from tests import databases
 from tests.routes.visitors import Visitor, text_of
 from webapp.services import audit, condition
 from webapp.services.audit import COMMAND, Actor, Row
@@ -23,6 +24,7 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
+    databases.migrated(tmp_path / "data")
     open_store(tmp_path / "data")
     condition.configure(Config(data=tmp_path / "data"))
     condition.stopped_writing()

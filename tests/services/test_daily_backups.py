@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import Config
+from tests import databases
 from tests.databases import on_sqlite_only, tamper
 from tests.routes.visitors import Visitor, text_of
 from webapp.errors import Forbidden, Refused
@@ -29,6 +30,7 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
+    databases.migrated(tmp_path / "data")
     open_store(tmp_path / "data")
     daily_backups.configure(Config(data=tmp_path / "data"))
     with database.connection_context():

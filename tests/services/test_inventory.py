@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import databases
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import modern
 from webapp.errors import Forbidden, InvalidInput, Refused, Stale
@@ -48,6 +49,7 @@ def house(tmp_path: Path) -> Iterator[Path]:
 
 
 def fresh(data: Path) -> Iterator[Path]:
+    databases.migrated(data)
     open_store(data)
     database.connect(reuse_if_open=True)
     builtins.ensure_builtins()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from webapp.services import words
 from webapp.store import generation
 from webapp.store.database import open_store, writing
@@ -19,6 +20,7 @@ SAID = {"result": {"action": "accept", "content": {"password": "canary-4711"}}}
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Path]:
+    databases.migrated(tmp_path / "data")
     open_store(tmp_path / "data")
     with database.connection_context():
         for name in ("claude", "cursor"):
