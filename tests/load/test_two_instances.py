@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from tests.gateway.test_list_changed import wait_for
 from tests.gateway.test_two_workers import heard, listeners
 from tests.house import House, token_in
 from tests.load.test_crash import connected, desk, logged, notes, settle, write
-from tests.serving import Gatehouse, gatehouse, practice_server
+from tests.serving import Gatehouse, answers, gatehouse, practice_server
 from tests.shifting import Shifting, shifting
 from webapp.store.database import KEY_FILE
 
@@ -94,6 +95,26 @@ def test_who_signed_in_at_one_is_signed_in_at_the_other_until_they_leave_either(
     assert [admin.get("/").status for admin in ann] == [200, 200]
     assert ann[1].post("/logout").status == 303
     assert [admin.get("/").location for admin in ann] == ["/login", "/login"]
+
+
+def test_who_leaves_at_one_is_out_at_the_other_and_their_agents_are_handed_over(
+    pair: Pair, ann: list[Admin]
+) -> None:
+    """What they see and may is in the database alone: nothing has to get about first."""
+    furnish(pair.houses[0], "tom@example.com")
+    with admin_of(pair.houses[1], "tom@example.com") as tom:
+        made = tom.post("/settings/agents", name="toms", scope="all")
+        ((person, agent),) = pair.execute(
+            "SELECT owner_id, id FROM agent WHERE name = 'toms' AND owner_id IS NOT NULL"
+        )
+        page = f"/settings/people/{person}/leave"
+        form = dict(re.findall(r'name="(heir|seen)" value="([^"]*)"', ann[0].get(page).whole))
+        assert ann[0].post(page, **form).status == 303
+        assert tom.get("/").location == "/login"
+    assert "Owner ann@example.com" in ann[1].get(f"/settings/agents/{agent}").text
+    (key,) = re.findall(r"gh_\w{8}_[\w-]{43}", made.text)
+    for house in pair.houses:
+        wait_for(lambda house=house: "result" in house.call(key, "desk__list_tickets"))  # type: ignore[misc]
 
 
 def test_guesses_at_a_password_are_counted_together(pair: Pair) -> None:
@@ -219,10 +240,21 @@ def read(houses: list[House], first: int, key: str) -> bool:
     return False
 
 
-def test_a_key_turned_at_one_is_missed_by_the_other_until_its_file_is_copied(pair: Pair) -> None:
-    """It says so, and goes on by itself then."""
+def test_the_key_is_not_turned_at_one_while_the_other_runs(pair: Pair) -> None:
+    """It has a file of its own, and what it went on sealing nobody could open. Stopped, it does not hinder, and without
+    the new file it says so."""
     one, two = pair.instances
+    key_file = (one.data / KEY_FILE).read_bytes()
+    refused = one.house.run("rotate-key", check=False)
+    assert refused.code == 1
+    assert "Another Gatehouse runs on this database, with a key file of its own." in refused.stderr
+    assert (one.data / KEY_FILE).read_bytes() == key_file
+    assert [reasons(instance) for instance in pair.instances] == [[], []]
+    two.stop()
     one.house.run("rotate-key")
+    assert (one.data / KEY_FILE).read_bytes() != key_file
+    two.start()
+    wait_for(lambda: answers(f"{two.url}/healthz"))
     wait_for(lambda: reasons(two) == ["key_wrong"])
     assert reasons(one) == []
     shutil.copy2(one.data / KEY_FILE, two.data / KEY_FILE)

@@ -90,7 +90,15 @@ def test_what_no_key_opens_stops_nothing(data: Path) -> None:
     assert opened("one") == "canary-one"
 
 
-STEPS = ["write_keys", "_seal_column", "_seal_all", "audit.record", "write_keys 2", "_resealed"]
+STEPS = [
+    "write_keys",
+    "_seal_column",
+    "_seal_all",
+    "audit.record",
+    "write_keys 2",
+    "write_keys 3",
+    "_resealed",
+]
 
 
 @pytest.mark.parametrize("step", STEPS)

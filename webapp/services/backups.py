@@ -17,7 +17,7 @@ from webapp.services.audit import Actor
 from webapp.store import copies, transfer
 from webapp.store.database import migrate, writing
 from webapp.store.fields import now
-from webapp.store.models import State, Worker, database
+from webapp.store.models import State, database
 from webapp.store.secrets import vault
 from webapp.store.sqlite import Sqlite
 
@@ -117,7 +117,7 @@ def _keep_beside(target: Path) -> None:
 def refuse_while_running() -> None:
     """Workers would go on with the old file, unseen: keys revoked from then on would keep working."""
     try:
-        running = Worker.select().where(Worker.seen_at > now() - intents.DEAD_AFTER).exists()
+        running = intents.living().exists()
     except DatabaseError:  # a damaged database is what a backup is for
         return
     if running:

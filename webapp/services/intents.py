@@ -6,11 +6,15 @@ What a dead worker leaves behind becomes *outcome unknown* and is never repeated
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+from peewee import ModelSelect
 
 from webapp.services import approvals, audit
 from webapp.services.audit import Row
 from webapp.store.fields import now
 from webapp.store.models import Intent, Worker
+from webapp.store.secrets import KeyProblem, vault
 
 BEAT_SECONDS = 2.0
 DEAD_AFTER = timedelta(seconds=15)
@@ -31,16 +35,27 @@ def remove(call_id: str) -> bool:
 
 
 def beat(worker: str) -> None:
-    moment = now()
-    changed = Worker.update(seen_at=moment).where(Worker.id == worker).execute()
+    seen: dict[str, Any] = {"seen_at": now(), "key_ids": _key_ids()}
+    changed = Worker.update(**seen).where(Worker.id == worker).execute()
     if not changed:
-        Worker.insert(id=worker, started_at=moment, seen_at=moment).execute()
+        Worker.insert(id=worker, started_at=seen["seen_at"], **seen).execute()
+
+
+def living() -> ModelSelect:
+    return Worker.select().where(Worker.seen_at > now() - DEAD_AFTER)
+
+
+def _key_ids() -> str:
+    """Read anew: see `keys.rotate`."""
+    try:
+        return " ".join(vault.key_ids)
+    except KeyProblem:
+        return ""
 
 
 def is_oldest(worker: str) -> bool:
     """True for one living worker at most: the one that does what is to be done once in the whole installation."""
-    living = Worker.select(Worker.id).where(Worker.seen_at > now() - DEAD_AFTER)
-    oldest = living.order_by(Worker.started_at, Worker.id).first()
+    oldest = living().order_by(Worker.started_at, Worker.id).first()
     return oldest is not None and bool(oldest.id == worker)
 
 

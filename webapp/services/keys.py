@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from webapp.errors import Refused, Stale
 from webapp.services import accounts, audit, intents
 from webapp.services.audit import Actor
 from webapp.store.database import KEY_FILE, writing
-from webapp.store.fields import Sealed, now
-from webapp.store.models import MODELS, State, Worker, database, state
-from webapp.store.secrets import read_keys, vault, write_keys
+from webapp.store.fields import Sealed
+from webapp.store.models import MODELS, State, database, state
+from webapp.store.secrets import id_of, read_keys, vault, write_keys
 from webapp.store.sqlite import Sqlite
 
 BITE = 200  # rows: a write of some milliseconds, and calls go on between two
 # A worker that sealed something a moment before the new key came waits this long for its turn to write, at most.
 SETTLE_SECONDS = 11.0
+# The first that is seen of a worker was before the new key came, the next may have been on its way then.
+BEATS = 3
+LOOK_SECONDS = 0.2
 
 
 @dataclass
@@ -38,6 +42,8 @@ def rotate(data: Path, actor: Actor) -> Rotation:
     """Interrupted anywhere, the key file still opens every row, and the next rotation finishes it.
 
     The new key and the old ones stand in the file until no row needs the old ones; workers read it by themselves.
+    Nobody seals with the new one before all can open with it: raises Stale, and changes nothing, while a worker runs
+    that has another key file, on another machine say.
     """
     accounts.needs(actor, "admin")
     if actor.kind == "user" and (why := hindrance()):
@@ -46,10 +52,12 @@ def rotate(data: Path, actor: Actor) -> Rotation:
     with _alone(path):
         for left in path.parent.glob(f"{path.name}.*.new"):  # of a rotation that was killed
             left.unlink()
-        old = read_keys(path)
-        _begin(path, [Fernet.generate_key(), *old])
+        old, fresh = read_keys(path), Fernet.generate_key()
+        _begin(path, [*old, fresh])
+        _let_all_read(path, fresh)
+        write_keys(path, [fresh, *(key for key in read_keys(path) if key != fresh)])
         first = _seal_all()
-        if Worker.select().where(Worker.seen_at > now() - intents.DEAD_AFTER).exists():
+        if intents.living().exists():
             time.sleep(SETTLE_SECONDS)
         done = _seal_all()
         done.sealed += first.sealed
@@ -67,6 +75,23 @@ def _begin(path: Path, keys: list[bytes]) -> None:
             f"The key file {path} can’t be written.", why=f"{error.strerror}. Nothing was changed.",
             next_step="Give Gatehouse’s user the right to write in its folder, and make room there.",
         ) from error  # fmt: skip
+
+
+def _let_all_read(path: Path, fresh: bytes) -> None:
+    """Until every living worker says that it has this key too."""
+    seen: dict[str, set[datetime]] = {}
+    while without := [one for one in intents.living() if id_of(fresh) not in one.key_ids.split()]:
+        for one in without:
+            seen.setdefault(one.id, set()).add(one.seen_at)
+        if max(map(len, seen.values())) >= BEATS:
+            write_keys(path, [key for key in read_keys(path) if key != fresh])
+            raise Stale(
+                "Another Gatehouse runs on this database, with a key file of its own.",
+                why="It would go on sealing with the old key, and nobody could open that later. Nothing was changed.",
+                next_step=f"Stop it, wait {intents.DEAD_AFTER.seconds} seconds, rotate the key, copy the key file to "
+                "it and start it.",
+            )  # fmt: skip
+        time.sleep(LOOK_SECONDS)
 
 
 def hindrance() -> str:

@@ -13,8 +13,7 @@ from config import VERSION
 from webapp.services import condition, daily_backups, intents
 from webapp.services.tallying import quarters, removed_calls, tallied
 from webapp.store.database import snapshot
-from webapp.store.fields import now
-from webapp.store.models import Agent, Approval, Entry, Integration, Intent, Tally, Tool, Worker
+from webapp.store.models import Agent, Approval, Entry, Integration, Intent, Tally, Tool
 from webapp.store.problems import explained
 
 NEWEST = 2**63 - 1
@@ -61,7 +60,6 @@ def _of_condition() -> list[str]:
 
 
 def _of_store() -> list[str]:
-    living = Worker.seen_at > now() - intents.DEAD_AFTER
     approvals = Counter(dict(_counted(Approval, Approval.state)))
     return [
         *_family("calls_total", "counter", "Calls of agents and people, by outcome.",
@@ -78,7 +76,7 @@ def _of_store() -> list[str]:
         *_family("agents", "gauge", "Agents whose key works.",
                  [({}, sum(agent.usable for agent in Agent.select()))]),
         *_family("worker_start_time_seconds", "gauge", "The workers that live, and since when.",
-                 [({"worker": one.id}, _seconds(one.started_at)) for one in Worker.select().where(living)]),
+                 [({"worker": one.id}, _seconds(one.started_at)) for one in intents.living()]),
     ]  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Vault:
         self._path: Path | None = None
         self._read_at: tuple[int, int] = (0, 0)
         self._keys: list[bytes] = []
+        self._ids: list[str] = []
         self._fernet: MultiFernet | None = None
 
     def unlock(self, path: Path) -> None:
@@ -74,12 +75,17 @@ class Vault:
     def derive(self, purpose: str) -> bytes:
         """32 bytes for another use of the first key, e.g. signing the session cookie."""
         self._ready()
-        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._keys[0])
+        return _derived(self._keys[0], purpose)
 
     @property
     def key_id(self) -> str:
-        """Tells keys apart on a page without saying anything about them."""
-        return self.derive("key-id").hex()[:8]
+        return self.key_ids[0]
+
+    @property
+    def key_ids(self) -> list[str]:
+        """Of all that it opens with, the sealing one first."""
+        self._ready()
+        return self._ids
 
     def _ready(self) -> MultiFernet:
         if self._fernet is None or self._path is None:
@@ -94,7 +100,17 @@ class Vault:
         keys = read_keys(path)
         self._read_at = version
         self._keys = keys
+        self._ids = [id_of(key) for key in keys]
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+
+def id_of(key: bytes) -> str:
+    """Tells keys apart without saying anything about them."""
+    return _derived(key, "key-id").hex()[:8]
+
+
+def _derived(key: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(key)
 
 
 def _version(path: Path) -> tuple[int, int]:

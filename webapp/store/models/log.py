@@ -16,6 +16,7 @@ class Worker(Table):
     id = CharField(primary_key=True)
     started_at = Moment(default=now)
     seen_at = Moment(default=now)
+    key_ids = TextField(default="")  # of the keys in its key file, when it was last seen
 
 
 class Intent(Table):
