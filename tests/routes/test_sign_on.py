@@ -39,7 +39,7 @@ from tests.routes.test_login import attempt
 from tests.routes.test_second_step import code_of, turned_on
 from tests.routes.visitors import Visitor, text_of
 from webapp import create_app
-from webapp.services import accounts, second_step
+from webapp.services import accounts, providers, second_step
 from webapp.services.audit import COMMAND
 from webapp.store.fields import now
 from webapp.store.models import Entry, LinkedAccount, Session, SignOn, Throttle, User, database
@@ -841,6 +841,35 @@ def test_a_document_leads_nowhere_else(door: Door, fake: Fake) -> None:
         reply = door.browser.get("/login/oidc")
         assert reply.status_code == 502 and why in text_of(reply.text), (document, text_of(reply.text))
     assert not SignOn.select().exists()
+
+
+def test_a_document_is_asked_for_once_in_some_minutes_and_a_failure_is_not_kept(
+    app: Flask, door: Door, fake: Fake, monkeypatch: Any
+) -> None:
+    asked = "/.well-known/openid-configuration"
+    fake.raw[asked] = (500, b"")
+    assert [door.browser.get("/login/oidc").status_code for _ in range(2)] == [502, 502]
+    fake.raw.clear()
+    assert door.sign_in().headers["Location"] == "/" and fake.seen.count(asked) == 3
+    fake.raw[asked] = (500, b"")
+    for _ in range(3):
+        assert Door(app.test_client(), fake).off().startswith(fake.url)
+    assert fake.seen.count(asked) == 3, "nobody asks again"
+    monkeypatch.setattr(providers, "GOOD_FOR", 0.0)
+    assert Door(app.test_client(), fake).browser.get("/login/oidc").status_code == 502
+    assert fake.seen.count(asked) == 4
+
+
+def test_a_picture_on_another_page_begins_no_sign_in(door: Door) -> None:
+    """Fifty of them would keep a whole office from signing in."""
+    for place in ("image", "iframe", "script", "empty"):
+        reply = door.browser.get(
+            "/login/oidc", headers={"Sec-Fetch-Dest": place, "Sec-Fetch-Site": "cross-site"}
+        )
+        assert reply.status_code == 403 and "a page of its own" in text_of(reply.text)
+    assert not SignOn.select().exists() and not Throttle.select().exists()
+    link = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
+    assert door.browser.get("/login/oidc", headers=link).status_code == 303
 
 
 def test_a_document_that_can_not_be_read_is_said_so(door: Door, fake: Fake) -> None:

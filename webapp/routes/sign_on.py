@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import NotFound
+from webapp.errors import Forbidden, NotFound
 from webapp.routes.guards import (
     ANYONE,
     allow,
@@ -28,7 +28,12 @@ bp = Blueprint("sign_on", __name__, url_prefix="/login")
 @bp.get("/<key>")
 @allow(ANYONE)
 def go(key: str) -> ResponseReturnValue:
-    """By a link: browsers let no form lead to another site here."""
+    """By a link: browsers let no form lead to another site here. Not as a picture in somebody else's page, which would
+    use up the tries of everybody in the network."""
+    if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+        raise Forbidden(
+            "A sign-in begins on a page of its own.", next_step="Open Gatehouse and sign in there."
+        )
     if not accounts.is_set_up():
         return redirect(url_for("setup.show"), 303)
     target = local(request.args.get("next", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,17 +14,21 @@ from config import ROLES, Config, Provider
 from webapp.errors import Forbidden, NotFound
 from webapp.services.accounts import EMAIL
 from webapp.upstream.egress import DEFAULT_PORTS, Allowance, Egress
-from webapp.upstream.provider import Desk
+from webapp.upstream.provider import Desk, discover
 
 ANYWHERE = "0.0.0.0/0, ::/0"
+GOOD_FOR = 300.0  # seconds
 LONGEST_ROLES = 500
 END_OF_CALENDAR = 253402300800  # the year 10000
 
 
 @dataclass
 class _Surroundings:
+    """`published`: when each issuer said what. One entry for each that is set up, at most."""
+
     providers: dict[str, Provider] = field(default_factory=dict)
     ca_file: str | None = None
+    published: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
 
 
 _surroundings = _Surroundings()
@@ -31,6 +37,7 @@ _surroundings = _Surroundings()
 def configure(config: Config) -> None:
     _surroundings.providers = {one.key: one for one in config.providers}
     _surroundings.ca_file = config.ca_file
+    _surroundings.published = {}
 
 
 def offered() -> list[Provider]:
@@ -63,6 +70,18 @@ def egress(provider: Provider) -> Egress:
     port = issuer.port or DEFAULT_PORTS[issuer.scheme]
     own = Allowance(issuer.hostname or "", port, ANYWHERE, cleartext=issuer.scheme == "http")
     return Egress([own], ca_file=_surroundings.ca_file)
+
+
+def published(provider: Provider) -> dict[str, Any]:
+    """What it says of itself, as of the last minutes: else everybody who clicks would have us ask it. Its keys are
+    not in it. Network: never inside a transaction. Raises an UpstreamError, which is not kept: the next one asks anew.
+    """
+    at, known = _surroundings.published.get(provider.issuer, (0.0, {}))
+    if known and time.monotonic() - at < GOOD_FOR:
+        return known
+    found = asyncio.run(discover(egress(provider), provider.issuer))
+    _surroundings.published[provider.issuer] = (time.monotonic(), found)
+    return found
 
 
 def desk(provider: Provider, request: Mapping[str, Any]) -> Desk:

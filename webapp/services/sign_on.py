@@ -25,7 +25,7 @@ from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import LinkedAccount, Session, SignOn
 from webapp.upstream import id_tokens, refusals
-from webapp.upstream.provider import Question, discover
+from webapp.upstream.provider import Question
 
 OPEN_FOR = timedelta(minutes=10)
 KEPT_FOR = timedelta(days=1)
@@ -92,8 +92,7 @@ def begin(
     provider = providers.find(key)
     redirect_uri = _usable_way_back(key, came_by)
     throttle.count(_bucket(visitor), limit.times(5))
-    published = asyncio.run(discover(providers.egress(provider), provider.issuer))
-    request = {"published": published, "redirect_uri": redirect_uri}
+    request = {"published": providers.published(provider), "redirect_uri": redirect_uri}
     question = Question(
         secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(VERIFIER_BYTES),
         secrets.token_urlsafe(TOKEN_BYTES), provider.scope, afresh=purpose == "confirm",
