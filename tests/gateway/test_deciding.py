@@ -15,7 +15,7 @@ from tests.gateway.test_calls import done
 from tests.gateway.test_waiting_on_the_wire import modern
 from tests.house import PASSWORD, House, text_of, token_in
 from webapp.errors import Forbidden, InvalidInput, Stale
-from webapp.services import accounts, approvals
+from webapp.services import accounts, agents, approvals
 from webapp.services.approvals import asking, decisions, sight, standing
 from webapp.services.audit import COMMAND, Actor
 from webapp.store.fields import now
@@ -228,6 +228,34 @@ def test_the_owner_of_an_agent_cannot_approve_but_deny(
     assert house.do(lambda: approvals.get(approval).state) == "waiting"
     assert done(practice, "add_ticket_note") == 0
     assert house.do(lambda: approvals.decide(approval, "deny", tom)).state == "denied"
+
+
+def test_whoever_made_the_key_is_no_second_person(house: House, practice: str, fresh: str) -> None:
+    """An admin could take over somebody's agent by a new key, and approve what they make it ask for."""
+    house.run("create-user", "eve@example.com", "--role", "admin", stdin=PASSWORD + "\n")
+    eve = Actor(
+        "user", "eve@example.com", house.do(lambda: User.get(User.email == "eve@example.com").id), "admin"
+    )
+    first = approve_same(house, fresh, eve)
+    agent = house.do(lambda: Agent.get_by_id(approvals.get(first).agent_id))
+    house.do(lambda: Tool.update(second_person=True).where(Tool.name == "add_ticket_note").execute())
+    key = house.do(lambda: agents.replace_key(agent, eve))
+    approval = ask(house, key)
+    for decision in ("approve", "approve-same"):
+        with pytest.raises(Forbidden, match="you made this agent’s key"):
+            house.do(lambda decision=decision: approvals.decide(approval, decision, eve))
+    assert done(practice, "add_ticket_note") == 1, "nor does what they approved ahead serve it"
+    assert house.do(lambda: approvals.decide(approval, "deny", eve)).state == "denied"
+
+
+def test_what_was_asked_for_with_the_old_key_does_not_run(house: House, practice: str, fresh: str) -> None:
+    """Else whoever had stolen it still gets what they asked for; or whoever gave it away approves their own call."""
+    approval = ask(house, fresh)
+    house.do(lambda: agents.replace_key(Agent.get_by_id(approvals.get(approval).agent_id), COMMAND))
+    assert house.do(lambda: approvals.get(approval).state) == "withdrawn"
+    with pytest.raises(Stale, match="the agent's key was replaced"):
+        house.do(lambda: approvals.decide(approval, "approve", COMMAND))
+    assert done(practice, "add_ticket_note") == 0
 
 
 def test_somebody_else_can(house: House, practice: str, fresh: str, tom: Actor, ann: httpx2.Client) -> None:

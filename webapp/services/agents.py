@@ -41,7 +41,8 @@ def create(
             name=name,
             key_prefix=prefix,
             key_hash=hash_key(key),
-            owner=owner or (actor.id if actor.kind == "user" else None),
+            key_by=_person(actor),
+            owner=owner or _person(actor),
             every_integration=integrations is None,
             expires_at=expires_at,
             tool_search=mode.setting,
@@ -84,7 +85,8 @@ def set_expiry(agent: Agent, expires_at: datetime | None, actor: Actor) -> None:
 
 
 def replace_key(agent: Agent, actor: Actor) -> str:
-    """A new key; the old one stops at once, and a revoked agent may call again."""
+    """A new key; the old one stops at once, and so does what was asked for with it and waits. A revoked agent may call
+    again."""
     needs(actor, "admin")
     prefix, key = _new_key()
     with writing():
@@ -94,8 +96,14 @@ def replace_key(agent: Agent, actor: Actor) -> str:
                 "This agent has expired, so a new key would not work.",
                 next_step="Let it work longer first.",
             )
-        changes = {"key_prefix": prefix, "key_hash": hash_key(key), "revoked_at": None}
+        changes = {
+            "key_prefix": prefix,
+            "key_hash": hash_key(key),
+            "key_by": _person(actor),
+            "revoked_at": None,
+        }
         Agent.update(**changes).where(Agent.id == agent.id).execute()
+        approvals.withdraw_of(agent, "the agent's key was replaced")
         audit.record("agent.key_replaced", actor, details={"agent": agent.name, "key": prefix})
     return key
 
@@ -107,7 +115,7 @@ def revoke(agent: Agent, actor: Actor) -> None:
         current = get(agent.id)
         if current.revoked_at is None:
             Agent.update(revoked_at=now()).where(Agent.id == agent.id).execute()
-            approvals.withdraw_of(agent)
+            approvals.withdraw_of(agent, "the agent's key was revoked")
             audit.record("agent.revoked", actor, details={"agent": agent.name, "key": current.key_prefix})
 
 
@@ -148,6 +156,10 @@ def note_use(agent_id: int) -> None:
 def hash_key(key: str) -> str:
     """A key is 256 random bits, so a fast hash is enough."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _person(actor: Actor) -> int | None:
+    return actor.id if actor.kind == "user" else None
 
 
 def _new_key() -> tuple[str, str]:

@@ -59,9 +59,9 @@ def withdraw(tools: Iterable[Tool]) -> int:
     return _withdraw(Approval.tool.in_([tool.id for tool in tools]), "the server was disconnected")
 
 
-def withdraw_of(agent: Agent) -> int:
-    """The agent's key is revoked: nobody needs to decide about its calls any more. In the caller's transaction."""
-    return _withdraw(Approval.agent == agent.id, "the agent's key was revoked")
+def withdraw_of(agent: Agent, why: str) -> int:
+    """The key is gone that these calls were asked for with. In the caller's transaction."""
+    return _withdraw(Approval.agent == agent.id, why)
 
 
 def withdraw_asked_by(person: User) -> int:

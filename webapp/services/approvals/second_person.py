@@ -1,5 +1,5 @@
-"""The rule of two: where a tool has it, whoever owns an agent does not approve that agent's calls; and nobody
-approves what they asked for themselves."""
+"""The rule of two: where a tool has it, whoever owns an agent, or made its key and so may have it, does not approve
+that agent's calls; and nobody approves what they asked for themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from webapp.services import audit
 from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.store.database import writing
-from webapp.store.models import Approval, Tool
+from webapp.store.models import Agent, Approval, Tool
 
 
 def hindrance(approval: Approval, user_id: int | None) -> str:
@@ -18,9 +18,16 @@ def hindrance(approval: Approval, user_id: int | None) -> str:
         return ""
     if approval.asked_by_id == user_id:
         return "This tool needs a second person: you asked for this call, so somebody else has to approve it."
-    if agent is None or agent.owner_id != user_id:
+    if whose := whose_agent(agent, user_id):
+        return f"This tool needs a second person: {whose}, so somebody else has to approve its call."
+    return ""
+
+
+def whose_agent(agent: Agent | None, user_id: int) -> str:
+    """What this person has to do with it, as a part of a sentence; empty where it is somebody else's."""
+    if agent is None or user_id not in (agent.owner_id, agent.key_by_id):
         return ""
-    return "This tool needs a second person: you own this agent, so somebody else has to approve its call."
+    return "you own this agent" if agent.owner_id == user_id else "you made this agent’s key"
 
 
 def check(approval: Approval, actor: Actor) -> None:

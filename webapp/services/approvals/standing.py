@@ -10,6 +10,7 @@ from datetime import timedelta
 from webapp.errors import NotFound
 from webapp.services import audit
 from webapp.services.accounts import ROLES, needs
+from webapp.services.approvals import second_person
 from webapp.services.audit import Actor
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -50,7 +51,7 @@ def _still_may(given: Standing) -> bool:
     if user is None or user.disabled_at is not None or user.role not in MAY_DECIDE:
         return False
     tool, agent = given.tool, given.agent
-    return not (tool and tool.second_person and agent and agent.owner_id == user.id)
+    return not (tool and tool.second_person and second_person.whose_agent(agent, user.id))
 
 
 def use(given: Standing) -> None:

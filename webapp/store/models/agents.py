@@ -14,6 +14,9 @@ class Agent(Table):
     name = CharField(unique=True)
     key_prefix = CharField(unique=True)  # gh_xxxxxxxx: recognisable, not secret
     key_hash = CharField(unique=True)  # SHA-256 of the whole key
+    key_by = ForeignKeyField(
+        User, null=True, index=False, backref="+", on_delete="SET NULL"
+    )  # who was shown it
     owner = ForeignKeyField(User, null=True, on_delete="SET NULL")
     every_integration = BooleanField(default=True)
     tool_search = CharField(default="off")  # off, on, or auto: above so many tools
@@ -34,7 +37,7 @@ class Agent(Table):
     @classmethod
     def listed(cls) -> ModelSelect:
         """With their owners; revoked ones last."""
-        rows = cls.select(cls, User).join(User, JOIN.LEFT_OUTER)
+        rows = cls.select(cls, User).join(User, JOIN.LEFT_OUTER, on=cls.owner)
         return rows.order_by(cls.revoked_at.is_null(False), fn.LOWER(cls.name))
 
 
