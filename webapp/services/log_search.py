@@ -19,7 +19,7 @@ LONGEST = 300
 # A search that finds little walks through much. It stops here and says how far it came.
 SECONDS = 0.3
 FIRST_WINDOW, LARGEST_WINDOW = 20_000, 100_000  # ids; doubled with each look
-# The conditions of the partial indexes, in the words of store/models.py.
+# The conditions of the partial indexes, in the words of store/models/log.py.
 ODD, HAS_APPROVAL, IS_CHANGE = (
     SQL("\"outcome\" <> 'ok'"),
     SQL("\"approval\" <> ''"),
