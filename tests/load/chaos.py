@@ -53,17 +53,27 @@ class Scene:
         return load(self.sound, agents=32, seconds=seconds, tool="get_item_0", rate=str(rate))
 
     async def suffer(self, goes_on: Callable[[int], bool], pause: float = 0.0) -> None:
-        """Reads and writes, side by side, on each broken server; `goes_on` is asked before each round."""
+        """Reads and writes, side by side, on each broken server; `goes_on` is asked before each round. With a `pause`
+        between two calls of one tool they don't all come at once, but one after the other, as from many agents."""
         limits, headers = httpx2.Limits(max_connections=500), {"authorization": f"Bearer {self.unlucky}"}
         headers["accept"] = "application/json, text/event-stream"
         async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False, limits=limits) as http:
             names = [f"{server}__{tool}" for server in KINDS for tool in TOOLS]
-            await asyncio.gather(*(self._suffer(http, name, goes_on, pause) for name in names))
+            turns = (pause * number / len(names) for number in range(len(names)))
+            await asyncio.gather(
+                *(self._suffer(http, *one, goes_on, pause) for one in zip(names, turns, strict=True))
+            )
 
     async def _suffer(
-        self, http: httpx2.AsyncClient, name: str, goes_on: Callable[[int], bool], pause: float
+        self,
+        http: httpx2.AsyncClient,
+        name: str,
+        its_turn: float,
+        goes_on: Callable[[int], bool],
+        pause: float,
     ) -> None:
         heard = self.answers.setdefault(name, [])
+        await asyncio.sleep(its_turn)
         while goes_on(len(heard)):
             params = {"name": name, "arguments": {}, "_meta": {"progressToken": name}}
             message = {"jsonrpc": "2.0", "id": len(heard), "method": "tools/call", "params": params}
