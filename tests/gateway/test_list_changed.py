@@ -18,6 +18,8 @@ from tests.house import House, last_message
 from tests.serving import free_port
 from tests.shifting import Shifting, shifting
 from webapp.gateway import news
+from webapp.services import agents
+from webapp.services.audit import COMMAND
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 EVENTS = {"accept": "text/event-stream", "mcp-protocol-version": "2025-11-25"}
@@ -174,13 +176,21 @@ def test_a_subscriber_hears_nothing_of_what_does_not_concern_it(house: House) ->
     house.run("set-policy", "builtin:network:lookup_dns", "auto")
 
 
-def test_a_revoked_key_hears_no_more(house: House) -> None:
-    short = house.agent("short-lived")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_key_that_is_gone_hears_no_more(house: House, replaced: bool) -> None:
+    name = f"short-lived {replaced}"
+    short = house.agent(name)
+
+    def end() -> None:
+        if replaced:
+            house.do(lambda: agents.replace_key(agents.by_name(name), COMMAND))
+        else:
+            house.run("revoke-agent", name)
 
     async def journey() -> None:
         async with house.client(short, mode="auto") as client:
             async with client.listen(tools_list_changed=True) as events:
-                await asyncio.to_thread(house.run, "revoke-agent", "short-lived")
+                await asyncio.to_thread(end)
                 assert [event async for event in events] == []
 
     asyncio.run(asyncio.wait_for(journey(), 60))

@@ -79,6 +79,7 @@ class KnownAgent:
     sources: frozenset[int] | None  # None: every integration
     mode: Mode = Mode()
     quota: Quota = Quota()
+    key_hash: str = field(default="", repr=False)
 
     @property
     def usable(self) -> bool:
@@ -288,6 +289,7 @@ def _agents() -> dict[str, KnownAgent]:
             None if agent.every_integration else frozenset(grants.get(agent.id, ())),
             Mode(agent.tool_search, agent.tool_search_above),
             quotas.of(agent),
+            agent.key_hash,
         )
         for agent in Agent.select().where(Agent.revoked_at.is_null())
     }

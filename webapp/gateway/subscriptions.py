@@ -105,7 +105,7 @@ class Subscriptions:
         living = {agent.id: agent for agent in catalogue.agents.values() if agent.usable}
         for listener in self._listeners:
             agent = living.get(listener.agent.id)
-            listener.over = listener.over or agent is None
+            listener.over = listener.over or agent is None or agent.key_hash != listener.agent.key_hash
             edition = "" if agent is None else self._editions.of(catalogue, agent, listener.server)
             if edition != listener.edition:
                 listener.edition = edition
