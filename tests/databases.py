@@ -5,10 +5,12 @@ On PostgreSQL every data folder has a database of its own there, a copy of one t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import secrets
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -117,6 +119,24 @@ def locked(data: Path) -> Iterator[None]:
         assert locker.stdout and locker.stdout.readline() == b"locked\n"
         yield
         locker.communicate(b"\n")
+
+
+def can_be_written(data: Path) -> bool:
+    """Whether nobody keeps everybody else from writing, for longer than a write takes. Not for the process that has
+    it open, see above. What else may be wrong with it is no matter here."""
+    if SERVER:
+        with psycopg.connect(url(data)) as other:
+            other.execute("SET lock_timeout = '500ms'")
+            with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                other.execute("SELECT pg_advisory_lock(%s)", (postgresql.WRITERS,))
+                return True
+        return False
+    with contextlib.closing(sqlite3.connect(data / store.DATABASE_FILE, timeout=0.5)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.DatabaseError as error:
+            return "locked" not in str(error)
+    return True
 
 
 def tamper(*statements: str) -> None:

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests import databases, forked
-from webapp.store.models import database
+from webapp.store import generation
+from webapp.store.database import writing
+from webapp.store.models import Agent, database
 
 T = TypeVar("T")
 PASSWORD = "correct horse battery staple"
+HELD_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,17 @@ class House:
         rows: list[dict[str, Any]] = json.loads(self.run(*arguments, "--json").stdout)
         return rows
 
-    def agent(self, name: str, *options: str) -> str:
-        return self.run("create-agent", name, *options).stdout.strip()
+    def agent(self, name: str, *options: str, held: bool = False) -> str:
+        """Its key. `held`: its calls that need a person are held until there is a decision, however long that takes."""
+        key = self.run("create-agent", name, *options).stdout.strip()
+        if held:
+            self.do(lambda: _hold(name))
+        return key
 
     @contextlib.asynccontextmanager
     async def client(self, key: str, *, path: str = "/mcp", mode: str = "legacy") -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {key}"}
-        async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+        async with httpx2.AsyncClient(headers=headers, timeout=2 * HELD_SECONDS, trust_env=False) as http:
             transport = streamable_http_client(self.url + path, http_client=http)
             async with Client(transport, mode=mode) as client:
                 yield client
@@ -90,7 +98,9 @@ class House:
         }
         if key is not None:
             sent["authorization"] = f"Bearer {key}"
-        return httpx2.post(f"{self.url}/mcp", json=message, headers=sent, timeout=30, trust_env=False)
+        return httpx2.post(
+            f"{self.url}/mcp", json=message, headers=sent, timeout=2 * HELD_SECONDS, trust_env=False
+        )
 
     def call(
         self, key: str, name: str, arguments: dict[str, Any] | None = None, id: int = 1
@@ -103,7 +113,7 @@ class House:
     @contextlib.contextmanager
     def browser(self, email: str = "ann@example.com") -> Iterator[httpx2.Client]:
         """A signed-in browser without JavaScript."""
-        options: dict[str, Any] = {"follow_redirects": True, "timeout": 30, "trust_env": False}
+        options: dict[str, Any] = {"follow_redirects": True, "timeout": 60, "trust_env": False}
         with httpx2.Client(base_url=self.url, headers={"Origin": self.url}, **options) as http:
             self._sign_in(http, email)
             yield http
@@ -115,12 +125,18 @@ class House:
         assert http.post("/login", data=form).url.path == "/"
 
 
+def _hold(name: str) -> None:
+    with writing():
+        Agent.update(hold_seconds=HELD_SECONDS).where(Agent.name == name).execute()
+        generation.raise_by_one()
+
+
 def _finished(arguments: tuple[str, ...], env: dict[str, str], stdin: str) -> Finished:
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder, name) for name in ("stdin", "stdout", "stderr")}
         files["stdin"].write_text(stdin)
         command = [sys.executable, "-m", "flask", "--app", "webapp", *arguments]
-        code = forked.start(command, env, **files).wait(60)
+        code = forked.start(command, env, **files).wait(120)
         return Finished(code, files["stdout"].read_text(), files["stderr"].read_text())
 
 
@@ -149,6 +165,9 @@ def served(app: Any, port: int = 0) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
+        while not server.started:
+            assert thread.is_alive(), "it could not start"
+            time.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -25,9 +26,12 @@ from config import ROOT
 from tests import databases, forked
 from tests.house import House
 
-START_SECONDS = 30.0
-STOP_SECONDS = 25.0
-DEATH_SECONDS = 3.0
+# Longer than anything takes on a machine that does much else: who waits, waits for an event.
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+DEATH_SECONDS = 30.0
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+RANGE = 10_000
 COMMAND = [sys.executable, "-m", "gunicorn", "--config", "python:webapp.serving", "webapp.asgi:program()"]
 NODE_MODULES = ROOT / "tests" / "conformance" / "node_modules"
 # Settings of the shell that runs the tests must not reach the servers, nor may make's own.
@@ -41,9 +45,12 @@ STARTED = re.compile(
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Below those that the system gives to whoever asks for any: nobody is given it before it is bound."""
+    end = int(EPHEMERAL.read_text().split()[0]) if EPHEMERAL.exists() else 32_768
+    while True:
+        port = end - 1 - secrets.randbelow(min(RANGE, end - 1024))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass
@@ -107,7 +114,7 @@ class Process:
 def answers(url: str) -> bool:
     """Whether a GET is answered with 200."""
     try:
-        return httpx2.get(url, timeout=5, trust_env=False).status_code == 200
+        return httpx2.get(url, timeout=60, trust_env=False).status_code == 200
     except httpx2.TransportError:
         return False
 
@@ -150,13 +157,27 @@ class Gatehouse(Process):
     def only(self, which: int) -> Iterator[None]:
         """The other workers stand still meanwhile: whoever connects now is served by this one."""
         others = [pid for number, pid in enumerate(self.workers()) if number != which]
-        for pid in others:
-            os.kill(pid, signal.SIGSTOP)
+        self.halt(*others)
         try:
             yield
         finally:
             for pid in others:
                 os.kill(pid, signal.SIGCONT)
+
+    def halt(self, *pids: int) -> None:
+        """They stand still, and none of them in the middle of a write, which would keep all others from theirs."""
+        deadline = time.monotonic() + START_SECONDS
+        while pids:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            while not all(state_of(pid) in "TZ" for pid in pids):
+                time.sleep(0.001)
+            if databases.can_be_written(self.data):
+                return
+            assert time.monotonic() < deadline, "the store is locked, whoever stands still"
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
 
     def kill(self, which: int | str, sign: signal.Signals = signal.SIGKILL) -> int | None:
         """`which`: a worker's index, "master" or "all". Returns the process id; None for all."""
@@ -170,14 +191,20 @@ class Gatehouse(Process):
         return pid
 
 
+def state_of(pid: int) -> str:
+    """A letter, as ps has it: T stands still, Z is a zombie, and so is who is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self").exists():
+            return "Z"
+    said = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return said.stdout.strip()[:1] or "Z"
+
+
 def alive(pid: int) -> bool:
     """A zombie counts as dead."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-    return not subprocess.run(["kill", "-0", str(pid)], stderr=subprocess.DEVNULL, check=False).returncode
+    return state_of(pid) != "Z"
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def answer(
     if body:
         lines.append(f"Content-Length: {len(body)}")
     sent = b"\r\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
-    with socket.create_connection((host, int(port)), timeout=20) as line:
+    with socket.create_connection((host, int(port)), timeout=60) as line:
         line.sendall(sent + b"\r\n\r\n" + body)
         return b"".join(iter(lambda: line.recv(65536), b""))
 

@@ -420,7 +420,7 @@ def test_a_slow_token_endpoint_waits_for_its_event(fault: str) -> None:
         setattr(service.faults, fault, gate)
         answer = pool.submit(visitor.exchange, code)
         try:
-            assert service.arrived.wait(5)
+            assert service.arrived.wait(60)
             assert get(service.origin + "/.well-known/oauth-authorization-server").status_code == 200
             assert not answer.done()
         finally:

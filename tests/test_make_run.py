@@ -56,7 +56,7 @@ def members(session: int) -> list[int]:
     return found
 
 
-def nothing_left(session: int, seconds: float = 15) -> bool:
+def nothing_left(session: int, seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while left := members(session):
         if time.monotonic() > deadline:

@@ -356,7 +356,7 @@ def test_listening_clients_hear_of_a_change(practice: str, button: str) -> None:
             httpx2.AsyncClient(timeout=60, verify=False) as http,
         ):
             await http.post(f"{practice}/{button}")
-            return await asyncio.wait_for(anext(aiter(events)), 10)
+            return await asyncio.wait_for(anext(aiter(events)), 60)
 
     assert isinstance(with_client(practice, do), ToolsListChanged)
 

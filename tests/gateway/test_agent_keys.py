@@ -49,7 +49,7 @@ def pasted(house: House, snippet: str) -> httpx2.Response:
     headers = dict(value.split(": ", 1) for flag, value in options if flag == "-H")
     data = dict(options)["-d"]
     url = words[1].replace("http://127.0.0.1:8000", house.url)  # the test listens elsewhere
-    return httpx2.post(url, headers=headers, content=data, timeout=30, trust_env=False)
+    return httpx2.post(url, headers=headers, content=data, timeout=60, trust_env=False)
 
 
 def number_in(page: str) -> str:

@@ -16,7 +16,7 @@ from tests.house import House
 
 def posted(house: House, key: str, body: bytes, **headers: str) -> httpx2.Response:
     sent = {"authorization": f"Bearer {key}", "content-type": "application/json"} | headers
-    return httpx2.post(f"{house.url}/mcp", content=body, headers=sent, timeout=30, trust_env=False)
+    return httpx2.post(f"{house.url}/mcp", content=body, headers=sent, timeout=60, trust_env=False)
 
 
 def called(name: str, arguments: str) -> bytes:
@@ -38,7 +38,7 @@ def in_two_pieces(house: House, key: str, between: Any) -> bytes:
         "Expect: 100-continue",
         "Connection: close",
     ]
-    with socket.create_connection((str(place.hostname), place.port), timeout=10) as line:
+    with socket.create_connection((str(place.hostname), place.port), timeout=60) as line:
         line.sendall("\r\n".join([*head, "", ""]).encode())
         assert b"100 Continue" in line.recv(1000)  # the head has been looked at
         line.sendall(body[:10])

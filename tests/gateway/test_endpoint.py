@@ -61,7 +61,7 @@ def test_our_own_origin_passes(house: House, key: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD"])
 def test_only_post_is_served(house: House, key: str, method: str) -> None:
     reply = httpx2.request(
-        method, f"{house.url}/mcp", headers={"authorization": f"Bearer {key}"}, trust_env=False
+        method, f"{house.url}/mcp", headers={"authorization": f"Bearer {key}"}, timeout=60, trust_env=False
     )
     assert reply.status_code == 405 and reply.headers["allow"] == "POST"
 

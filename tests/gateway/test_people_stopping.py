@@ -44,7 +44,7 @@ def test_what_runs_when_gatehouse_stops_is_on_record(tmp_path: Path, tool: str, 
                 lambda: desk.current().run(row, {}, ANN, purpose="try", confirmed=tool == "create_thing"),
             )
         )
-        assert await asyncio.to_thread(asked.wait, 10)
+        assert await asyncio.to_thread(asked.wait, 60)
         await made.gateway.stop()
         with pytest.raises(Refused, match="was stopped"):
             await running

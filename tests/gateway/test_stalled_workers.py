@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 
 from config import Config
-from tests.gateway.test_approvals import NOTE, ask, until
+from tests.gateway.test_approvals import ask, fetched, until
 from tests.gateway.test_calls import done
+from tests.gateway.test_odd_servers import serving
 from tests.house import House, text_of
+from tests.services.farm import farm
+from tests.upstream.zoo import Answer, Ask, result
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogues
 from webapp.services import approvals, intents
@@ -90,7 +94,7 @@ def test_what_a_stalled_worker_had_claimed_runs_once(house: House, practice: str
 
     in_a_worker("stalled", goes_on)
     assert done(practice, "add_ticket_note") == 1
-    assert not house.call(fresh, "desk__add_ticket_note", NOTE)["result"].get("isError")
+    assert not fetched(house, fresh).get("isError")
     rows = house.do(lambda: [r.outcome for r in Entry.select().where(Entry.approval == approval)])
     assert rows.count("ok") == 2 and len(rows) == 3  # waiting, the decision, the run
 
@@ -123,18 +127,25 @@ def test_an_approved_call_whose_arguments_cannot_be_opened_ends(house: House, fr
     house.do(lambda: Approval.update(arguments=b"spoilt").where(Approval.id == approval).execute())
     house.do(lambda: approvals.decide(approval, "approve", COMMAND))
     until(lambda: house.do(lambda: approvals.get(approval).state) == "failed")
-    assert "not run" in text_of(house.call(fresh, "desk__add_ticket_note", NOTE))
+    assert "not run" in str(fetched(house, fresh))
 
 
-def test_a_call_that_is_running_is_not_said_to_wait(house: House, practice: str, fresh: str) -> None:
-    house.run("set-policy", "mcp:desk:run_diagnostics", "approval")
-    slow = {"device_id": "HD-PR-002", "seconds": 3}
-    approval = ask(house, fresh, "desk__run_diagnostics", slow)
-    house.run("decide", approval, "approve")
-    until(lambda: house.do(lambda: approvals.get(approval).state) == "running")
-    answer = house.call(fresh, "gatehouse__await_approval", {"approval_id": approval, "wait_seconds": 0})
-    assert answer["result"]["structuredContent"]["status"] == "running"
-    assert "not run" not in text_of(answer) and "do not" in text_of(answer).lower()
-    assert not house.call(fresh, "gatehouse__await_approval", {"approval_id": approval})["result"].get(
-        "isError"
-    )
+def test_a_call_that_is_running_is_not_said_to_wait(house: House, fresh: str) -> None:
+    goes_on = threading.Event()
+
+    async def slowly(ask: Ask) -> Answer:
+        await asyncio.to_thread(goes_on.wait, 60)
+        return result(ask, {"content": []})
+
+    with farm() as servers:
+        servers.put(serving(slowly))
+        house.run("add-server", servers.url(), "--name", "slow", "--allow-private")
+        approval = ask(house, fresh, "slow__create_thing", {})
+        house.run("decide", approval, "approve")
+        until(lambda: house.do(lambda: approvals.get(approval).state) == "running")
+        answer = house.call(fresh, "gatehouse__await_approval", {"approval_id": approval, "wait_seconds": 0})
+        goes_on.set()
+        assert answer["result"]["structuredContent"]["status"] == "running"
+        assert "not run" not in text_of(answer) and "do not" in text_of(answer).lower()
+        assert not fetched(house, fresh, "slow__create_thing", {}).get("isError")
+        house.run("disconnect", "slow")

@@ -261,7 +261,7 @@ def test_a_write_waits_and_meets_the_same_approval_by_either_way(
     assert [row["id"] for row in waiting(house)] == [approval]
     house.run("decide", approval, "approve")
     until(lambda: done(practice, "add_ticket_note") == 1)
-    kept = through(house, seeker, AWAIT[0], {"approval_id": approval, "wait_seconds": 5})["result"]
+    kept = through(house, seeker, AWAIT[0], {"approval_id": approval})["result"]
     assert not kept.get("isError") and done(practice, "add_ticket_note") == 1
 
 

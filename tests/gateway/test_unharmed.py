@@ -171,7 +171,7 @@ class Way:
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         path = f"/mcp/s/{self.server}" if self.server else "/mcp"
         url = self.house.url + path
-        return last_message(httpx2.post(url, json=message, headers=headers, timeout=30, trust_env=False))
+        return last_message(httpx2.post(url, json=message, headers=headers, timeout=60, trust_env=False))
 
     def call(self, era: str, how: str) -> dict[str, Any]:
         name = PARCEL["name"] if self.server else f"s-{era}__{PARCEL['name']}"

@@ -1,6 +1,7 @@
-"""A process that asks for a fresh token: `python -m tests.load.asker DATA NAME`, then a line on stdin for each time.
+"""A process that asks for a fresh token: `python -m tests.load.asker DATA NAME SECONDS`, then a line on stdin for each
+time.
 
-Says the version it got, or the class of the refusal. It takes a holder of the lease for dead after LEASE_SECONDS.
+Says the version it got, or the class of the refusal. It takes a holder of the lease for dead after these seconds.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from webapp.services import integrations, tokens
 from webapp.store.database import open_store
 from webapp.store.models import database
 
-LEASE_SECONDS = 1.0
 
-
-def main(data: str, name: str) -> None:
+def main(data: str, name: str, lease_seconds: str) -> None:
     open_store(Path(data), os.environ.get("DATABASE_URL", ""))
-    tokens.LEASE_SECONDS = LEASE_SECONDS
+    tokens.LEASE_SECONDS = float(lease_seconds)
+    tokens.WAIT_SECONDS = 2 * tokens.LEASE_SECONDS + 60
     with database.connection_context():
         integration = integrations.find(name)
         print("ready", flush=True)

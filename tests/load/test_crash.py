@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.gateway.test_approvals import fetched, until
 from tests.house import PASSWORD, House, last_message, text_of, token_in
 from tests.serving import gatehouse, practice_server
 
@@ -53,7 +54,7 @@ def notes(practice: str) -> Counter[str]:
 def write(house: House, key: str, text: str) -> str:
     """The text of the answer; empty when the worker died under it. Waits while nobody listens."""
     pause = threading.Event()
-    for _ in range(600):
+    for _ in range(6000):
         try:
             return text_of(house.call(key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": text}))
         except httpx2.ConnectError:
@@ -112,7 +113,7 @@ def test_nothing_is_lost_or_run_twice(tmp_path: Path, practice: str, victim: str
 def settle(house: House) -> None:
     """Until what the dead left is in the log: the survivors notice within some seconds."""
     pause = threading.Event()
-    for _ in range(300):
+    for _ in range(900):
         if not house.listed("intents"):
             return
         pause.wait(0.1)
@@ -128,12 +129,8 @@ def test_an_approved_call_survives_the_death_of_everything(tmp_path: Path, pract
         running.kill("all")
         house.run("decide", approval, "approve")
         running.up()
-        pause = threading.Event()
-        for _ in range(200):
-            if notes(practice)["once"]:
-                break
-            pause.wait(0.1)
-        result = house.call(key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": "once"})["result"]
+        until(lambda: bool(notes(practice)["once"]))
+        result = fetched(house, key, "desk__add_ticket_note", {"ticket_id": "T-1041", "text": "once"})
         assert not result.get("isError")
         assert notes(practice)["once"] == 1
 
@@ -148,7 +145,7 @@ def approve_all(house: House) -> None:
 
 
 def test_two_hundred_calls_pass_while_approvals_wait(tmp_path: Path, practice: str) -> None:
-    with gatehouse(tmp_path, HOLD_SECONDS=30) as running:
+    with gatehouse(tmp_path, HOLD_SECONDS=150) as running:
         house = running.house
         key = connected(house, practice)
         house.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
@@ -157,7 +154,7 @@ def test_two_hundred_calls_pass_while_approvals_wait(tmp_path: Path, practice: s
             headers = {"authorization": f"Bearer {key}", "accept": "application/json, text/event-stream"}
             limits = httpx2.Limits(max_connections=300)
             async with httpx2.AsyncClient(
-                headers=headers, timeout=60, trust_env=False, limits=limits
+                headers=headers, timeout=200, trust_env=False, limits=limits
             ) as http:
 
                 async def call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, Any]:

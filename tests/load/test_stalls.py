@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import databases
+from tests.gateway.test_approvals import until
 from tests.load.test_crash import clean_desk, connected, desk, logged, notes, practice
 from tests.serving import gatehouse
 from webapp.services.intents import DEAD_AFTER
@@ -52,13 +53,12 @@ def test_a_worker_that_stands_still_runs_nothing_twice(tmp_path: Path, practice:
         for number, answer in enumerate(asked):
             house.run("decide", answer["structuredContent"]["approval_id"], "approve")
             if number == 4:
-                victim = running.kill(0, signal.SIGSTOP)
-        assert victim
+                running.halt(running.workers()[0])
         threading.Event().wait(LONG + 4)
         running.kill(0, signal.SIGCONT)
-        while any(row for row in house.listed("approvals")) or sum(notes(practice).values()) < len(texts):
-            threading.Event().wait(0.2)
-        threading.Event().wait(3)
+        until(lambda: not house.listed("approvals") and sum(notes(practice).values()) >= len(texts))
+        until(lambda: all("ok" in outcomes for outcomes in logged(house).values()))
+        threading.Event().wait(3)  # for what would run a second time
         assert max(notes(practice).values()) == 1
         rows = logged(house)
         assert all(sorted(rows[text]) in (["ok", "waiting"], ["ok", "unknown", "waiting"]) for text in texts)

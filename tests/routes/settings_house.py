@@ -88,7 +88,7 @@ def connect(app: Flask, servers: Farm) -> Connect:
 
 def checked(name: str) -> checks.Progress:
     """Waits until the check of this draft has ended."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while any(thread.name == "check" for thread in threading.enumerate()):
         assert time.monotonic() < end, "the check does not end"
         threading.Event().wait(0.02)

@@ -244,7 +244,7 @@ def test_pressed_twice_and_by_two_workers_at_once_it_makes_one_account(app: Flas
 
     def accept(password: str) -> str:
         with database.connection_context():
-            start.wait(30)
+            start.wait(60)
             try:
                 return invites.accept(token, "", password, "127.0.0.1", "", Limit(100, 60)).token
             except invites.NoInvitation as refusal:

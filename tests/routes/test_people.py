@@ -167,7 +167,7 @@ def test_two_admins_who_demote_each_other_leave_one(app: Flask, admin: Visitor) 
 
     def demote(user_id: int) -> str:
         user = accounts.get_user(user_id)
-        start.wait(10)
+        start.wait(60)
         try:
             accounts.set_role(user, "viewer", COMMAND)
         except accounts.Stale as refusal:

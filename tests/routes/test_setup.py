@@ -150,7 +150,7 @@ def test_of_two_at_once_one_becomes_the_admin(empty: Flask, code: str) -> None:
     start = threading.Barrier(len(people))
 
     def arrive(who: Visitor, email: str) -> int:
-        start.wait(10)
+        start.wait(60)
         return set_up(who, code, email).status_code
 
     with ThreadPoolExecutor(len(people)) as pool:
@@ -179,7 +179,7 @@ def test_workers_that_start_together_agree_on_one_code(empty: Flask, config: Con
 
     def ask(_: int) -> str | None:
         with database.connection_context():
-            start.wait(10)
+            start.wait(60)
             return accounts.setup_code(config.data)
 
     with ThreadPoolExecutor(8) as pool:

@@ -51,7 +51,7 @@ def farm() -> Iterator[Farm]:
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()
-    ready.wait(10)
+    assert ready.wait(60)
     zoo, loop, stop = found
     try:
         yield Farm(zoo)

@@ -437,7 +437,7 @@ def test_two_at_once_exchange_once(way: Way, service: Service, tmp_path: Path) -
 
     with ThreadPoolExecutor(4) as pool:
         under_way = [pool.submit(back) for _ in range(4)]
-        assert service.arrived.wait(10)
+        assert service.arrived.wait(60)
         gate.set()
         ends = sorted(one.result(20) for one in under_way)
     assert ends.count("done") == 1
@@ -543,7 +543,7 @@ def test_changed_while_the_service_was_asked(
 
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(back)
-        assert service.arrived.wait(10)
+        assert service.arrived.wait(60)
         meanwhile(way)
         service.faults.hold.set()
         try:

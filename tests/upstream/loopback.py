@@ -79,7 +79,7 @@ def shaking_hands(tls: ssl.SSLContext) -> Iterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        thread.join(5)
+        thread.join(60)
         listener.close()
 
 

@@ -30,7 +30,7 @@ def in_the_zoo(test: Callable[[z.Zoo], Awaitable[None]]) -> Callable[[], None]:
     @functools.wraps(test)
     def run() -> None:
         async def visit() -> None:
-            async with asyncio.timeout(20), z.opened() as zoo:
+            async with asyncio.timeout(90), z.opened() as zoo:
                 await test(zoo)
 
         asyncio.run(visit())
@@ -581,7 +581,7 @@ async def test_an_answer_to_another_question_does_not_leave_us_waiting(zoo: z.Zo
         await ask.write(z.event({"jsonrpc": "2.0", "id": 999, "result": {}}))
         await asyncio.Event().wait()
 
-    refusal = await broken(zoo, calling(confused), timeout=15)
+    refusal = await broken(zoo, calling(confused), timeout=60)
     assert isinstance(refusal, BadReply) and refusal.kind == "wrong_id"
 
 
@@ -626,7 +626,9 @@ async def test_floods_bombs_and_drips_end_at_their_limits(zoo: z.Zoo) -> None:
         (bomb, {"compressed"}),
         (drip, {"too_slow", "read_timeout"}),
     ):
-        refusal = await broken(zoo, calling(animal), version=MODERN, timeout=5 if animal is not drip else 0.3)
+        refusal = await broken(
+            zoo, calling(animal), version=MODERN, timeout=60 if animal is not drip else 0.3
+        )
         assert isinstance(refusal, BadReply | Unreachable) and refusal.kind in kinds
 
 
@@ -635,9 +637,9 @@ async def test_floods_bombs_and_drips_end_at_their_limits(zoo: z.Zoo) -> None:
 
 @in_the_zoo
 async def test_no_answer_in_time_says_whether_it_may_have_been_heard(zoo: z.Zoo) -> None:
-    refusal = await broken(zoo, calling(z.silent), version=MODERN, timeout=0.2)
+    refusal = await broken(zoo, calling(z.silent), version=MODERN, timeout=1)
     assert isinstance(refusal, Unreachable) and (refusal.kind, refusal.sent) == ("read_timeout", True)
-    refusal = await broken(zoo, z.silent, timeout=0.2)
+    refusal = await broken(zoo, z.silent, timeout=1)
     assert isinstance(refusal, Unreachable) and (refusal.kind, refusal.sent) == ("read_timeout", False)
 
 
@@ -648,7 +650,7 @@ async def test_a_single_call_may_take_longer_than_the_others(zoo: z.Zoo) -> None
         return z.result(ask, {})
 
     async with zoo.client(calling(slow), version=MODERN, timeout=0.1) as client:
-        assert await client.call_tool("echo", {}, timeout=5) == {}
+        assert await client.call_tool("echo", {}, timeout=60) == {}
 
 
 @in_the_zoo

@@ -196,7 +196,7 @@ def pages(*results: Any) -> z.Animal:
 
 def listed(server: z.Animal, **limits: int) -> Listing:
     async def run() -> Listing:
-        async with asyncio.timeout(20), z.opened() as zoo, zoo.client(server, version=MODERN) as client:
+        async with asyncio.timeout(90), z.opened() as zoo, zoo.client(server, version=MODERN) as client:
             return await client.list_tools(**limits)
 
     return asyncio.run(run())

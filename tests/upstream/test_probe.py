@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def look(build: Callable[[z.Zoo], object], path: str = "/mcp", **settings: Any) 
     """`build` puts the animals into their cages, and the verdict on the one at `path` comes back."""
 
     async def run() -> Verdict:
-        async with asyncio.timeout(30), z.opened() as zoo:
+        async with asyncio.timeout(90), z.opened() as zoo:
             build(zoo)
             settings.setdefault("step_seconds", 3)
             return _with_paths(await probe(zoo.url(path), zoo.egress(), **settings), zoo)
@@ -829,7 +829,7 @@ def test_a_token_is_shown_to_nobody_but_the_server() -> None:
 
 
 def verdict_on(url: str, egress: Egress) -> Verdict:
-    return asyncio.run(probe(url, egress, step_seconds=3))
+    return asyncio.run(probe(url, egress, step_seconds=30))
 
 
 def inside(address: str) -> Egress:
@@ -897,7 +897,7 @@ def test_nothing_listens() -> None:
     async def run() -> Verdict:
         async with z.opened() as zoo:
             egress, url = zoo.egress(), zoo.url()
-        return await probe(url, egress, step_seconds=3)
+        return await probe(url, egress, step_seconds=30)
 
     verdict = asyncio.run(run())
     assert verdict.kind == "unreachable"
@@ -918,7 +918,7 @@ def test_documents_lead_nowhere_the_server_may_not_lead_us(where: str) -> None:
             service(zoo, **(named_there if where.endswith("endpoint") else {}))
             header = f'Bearer resource_metadata="{target}"' if where == "resource_metadata" else ""
             zoo.put(z.guarded(z.modern(), header))
-            verdict = await probe(zoo.url(), zoo.egress(), step_seconds=3)
+            verdict = await probe(zoo.url(), zoo.egress(), step_seconds=30)
             return verdict, len(other.asked)
 
     for target in ("https://169.254.169.254/latest", "http://127.0.0.1:1/x", "https://10.0.0.1/x", ""):
@@ -950,14 +950,14 @@ def over_tls(tmp_path: Path, issued: c.Issued, build: Callable[[z.Zoo], object] 
     async def run() -> Verdict:
         async with z.opened(c.server_side(tmp_path, issued)) as zoo:
             (build or (lambda zoo: zoo.put(z.modern())))(zoo)
-            return await probe(zoo.url(), zoo.egress(ca_file=c.ca_file(tmp_path)), step_seconds=3)
+            return await probe(zoo.url(), zoo.egress(ca_file=c.ca_file(tmp_path)), step_seconds=30)
 
     return asyncio.run(run())
 
 
 def test_a_good_certificate_is_named_with_its_last_day(tmp_path: Path) -> None:
     verdict = over_tls(tmp_path, c.issue(z.HOST, c.private_authority(), days=(-2, 60)))
-    until = datetime.now(UTC) + timedelta(days=60)
+    until = c.NOW + timedelta(days=60)
     assert verdict.kind == "modern"
     assert f"valid until {until.day} {until:%B %Y}" in told(verdict)
 
@@ -991,7 +991,7 @@ def test_https_at_a_plain_port_is_named() -> None:
     async def run() -> tuple[Verdict, int]:
         async with serving(raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"), read_request=False) as server:
             egress = Egress([Allowance("127.0.0.1", server.port, "127.0.0.0/8")])
-            return await probe(f"https://127.0.0.1:{server.port}/mcp", egress, step_seconds=3), server.port
+            return await probe(f"https://127.0.0.1:{server.port}/mcp", egress, step_seconds=30), server.port
 
     verdict, port = asyncio.run(run())
     assert verdict.kind == "unreachable"
@@ -1052,16 +1052,16 @@ def test_an_older_server_that_falls_silent_at_the_modern_question_is_still_found
     async def deaf(ask: z.Ask) -> z.Answer | None:
         return await (z.silent(ask) if ask.rpc == "server/discover" else server(ask))
 
-    assert look(lambda zoo: zoo.put(deaf), step_seconds=0.3).kind == "legacy"
+    assert look(lambda zoo: zoo.put(deaf), step_seconds=2).kind == "legacy"
 
 
 def test_the_whole_check_ends_in_time_and_keeps_what_it_knows() -> None:
     async def slow_list(ask: z.Ask) -> z.Answer | None:
         return await z.silent(ask)
 
-    verdict = look(lambda zoo: zoo.put(z.modern(tools_list=slow_list)), step_seconds=20, total_seconds=1)
+    verdict = look(lambda zoo: zoo.put(z.modern(tools_list=slow_list)), step_seconds=20, total_seconds=3)
     assert (verdict.kind, verdict.version, verdict.tool_count) == ("modern", MODERN, None)
-    assert "stopped after 1 second" in told(verdict)
+    assert "stopped after 3 seconds" in told(verdict)
 
 
 def test_drips_and_floods_do_not_hold_the_check_up() -> None:

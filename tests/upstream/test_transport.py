@@ -29,7 +29,7 @@ def guard(server: Loopback, **options: Any) -> Egress:
 def fetch(answer: Answer, extensions: dict[str, Any] | None = None, **limits: Any) -> httpx2.Response:
     async def go() -> httpx2.Response:
         async with serving(answer) as server, guard(server).http(**limits) as client:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return await client.get(f"http://erp.lan:{server.port}/", extensions=extensions)
 
     return asyncio.run(go())
@@ -70,9 +70,9 @@ def test_an_answer_of_exactly_the_limit_is_fine_and_one_request_may_ask_for_more
 def test_a_drip_of_bytes_can_not_put_the_deadline_off() -> None:
     started = time.monotonic()
     with pytest.raises(BadReply) as caught:
-        fetch(endless(CHUNKED, b"1\r\nx\r\n", pause=0.02), total_seconds=0.3)
+        fetch(endless(CHUNKED, b"1\r\nx\r\n", pause=0.02), total_seconds=1)
     assert caught.value.kind == "too_slow"
-    assert "erp.lan" in str(caught.value) and "0.3 seconds" in str(caught.value)
+    assert "erp.lan" in str(caught.value) and "1 second" in str(caught.value)
     assert time.monotonic() - started < 30
 
 
@@ -87,7 +87,7 @@ def test_a_drip_of_bytes_can_not_put_the_deadline_off() -> None:
 )
 def test_without_an_answer_the_deadline_says_so(answer: Answer) -> None:
     try:
-        fetch(answer, total_seconds=0.3)
+        fetch(answer, total_seconds=1)
     except (Unreachable, httpx2.HTTPError) as caught:
         error = explain(caught, "http://erp.lan/")
     assert isinstance(error, Unreachable)
@@ -99,7 +99,7 @@ def test_one_request_may_take_longer_than_the_others() -> None:
         await asyncio.sleep(0.3)
         await reply(b"late")(writer)
 
-    limits = {"total_seconds": 5.0, "timeout": httpx2.Timeout(5).as_dict()}
+    limits = {"total_seconds": 60.0, "timeout": httpx2.Timeout(60).as_dict()}
     assert fetch(slow, limits, total_seconds=0.1).content == b"late"
 
 
@@ -127,7 +127,7 @@ def test_we_ask_for_uncompressed_answers_whatever_the_caller_sets() -> None:
 
 def test_refused_answers_give_their_connections_back() -> None:
     async def go() -> str:
-        limits: dict[str, Any] = {"max_bytes": 10, "total_seconds": 2}
+        limits: dict[str, Any] = {"max_bytes": 10, "total_seconds": 60}
         async with serving(reply(b"x" * 50)) as server, guard(server).http(**limits) as client:
             url = f"http://erp.lan:{server.port}/"
             for _ in range(101):  # One more than the pool has connections.

@@ -44,12 +44,11 @@ async def says_much(ask: z.Ask) -> None:
 )
 def test_large_answers_leave_nothing_behind(animal: z.Animal) -> None:
     async def go() -> None:
-        async with asyncio.timeout(20), z.opened() as zoo:
+        async with asyncio.timeout(90), z.opened() as zoo:
             url = zoo.put(z.modern(tools_call=animal))
-            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
-            client = Client(url, wire, version=MODERN, timeout=20)
-            kept = [await _after(client) for _ in range(2)]
-            assert max(kept) < MIB
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=60)
+            client = Client(url, wire, version=MODERN, timeout=60)
+            assert max([await _after(client) for _ in range(2)]) < MIB
             await wire.aclose()
 
     asyncio.run(go())
@@ -59,8 +58,9 @@ async def _after(client: Client) -> int:
     before, _ = tracemalloc.get_traced_memory()
     with contextlib.suppress(UpstreamError):
         await client.call_tool("echo", {})
-    await asyncio.sleep(0.05)  # the server lets go too
-    return tracemalloc.get_traced_memory()[0] - before
+    while (kept := tracemalloc.get_traced_memory()[0] - before) >= MIB:  # the server lets go too
+        await asyncio.sleep(0.05)
+    return kept
 
 
 async def says_a_megabyte(ask: z.Ask) -> None:
@@ -72,10 +72,10 @@ def test_large_answers_are_read_in_turns(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(pace, "SLICE_SECONDS", 0.1)
 
     async def go() -> float:
-        async with asyncio.timeout(20), z.opened() as zoo:
+        async with asyncio.timeout(90), z.opened() as zoo:
             url = zoo.put(z.modern(tools_call=says_a_megabyte))
-            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
-            client = Client(url, wire, version=MODERN, timeout=20)
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=60)
+            client = Client(url, wire, version=MODERN, timeout=60)
             began = time.monotonic()
             await asyncio.gather(*(client.call_tool("echo", {}) for _ in range(2)))
             await wire.aclose()
@@ -101,14 +101,14 @@ def test_an_answer_in_crumbs_costs_no_more_than_one_in_pieces(monkeypatch: pytes
 
     async def ask(zoo: z.Zoo, count: int) -> Any:
         url = zoo.put(z.modern(tools_call=in_crumbs(count)))
-        wire = Wire(zoo.egress(), url, max_bytes=MIB, total_seconds=20)
+        wire = Wire(zoo.egress(), url, max_bytes=MIB, total_seconds=60)
         try:
-            return await Client(url, wire, version=MODERN, timeout=20).call_tool("echo", {})
+            return await Client(url, wire, version=MODERN, timeout=60).call_tool("echo", {})
         finally:
             await wire.aclose()
 
     async def go() -> None:
-        async with asyncio.timeout(20), z.opened() as zoo:
+        async with asyncio.timeout(90), z.opened() as zoo:
             await ask(zoo, 3000)
             assert turns
             with pytest.raises(BadReply) as caught:
@@ -148,14 +148,14 @@ def test_others_have_their_turn_between_two_messages() -> None:
 
     async def go() -> list[int]:
         seen = list[int]()
-        async with asyncio.timeout(20), z.opened() as zoo, counted() as turns:
+        async with asyncio.timeout(90), z.opened() as zoo, counted() as turns:
 
             async def heard(_: dict[str, Any]) -> None:
                 seen.append(turns())
 
             url = zoo.put(z.modern(tools_call=says_little_very_often))
-            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
-            await Client(url, wire, version=MODERN, timeout=20).call_tool("echo", {}, on_progress=heard)
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=60)
+            await Client(url, wire, version=MODERN, timeout=60).call_tool("echo", {}, on_progress=heard)
             await wire.aclose()
         return seen
 
@@ -167,11 +167,11 @@ def test_a_thousand_lines_are_not_taken_apart_at_once() -> None:
     """And others have their turn between two bites."""
 
     async def go() -> list[tuple[int, int]]:
-        async with asyncio.timeout(20), z.opened() as zoo, counted() as turns:
+        async with asyncio.timeout(90), z.opened() as zoo, counted() as turns:
             url = zoo.put(says_little_very_often)
-            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=20)
+            wire = Wire(zoo.egress(), url, max_bytes=LARGEST, total_seconds=60)
             asking = wire.stream(
-                "POST", url, content=b'{"id":1}', headers={}, timeout=httpx2.Timeout(20), extensions={}
+                "POST", url, content=b'{"id":1}', headers={}, timeout=httpx2.Timeout(60), extensions={}
             )
             async with asking as response:
                 bites = [(chunk.count(b"\n"), turns()) async for chunk in response.aiter_raw()]

@@ -282,7 +282,7 @@ class TestDkim:
 
 
 def test_one_silent_part_does_not_cost_the_others() -> None:
-    answer, _ = check(GOOD, silent="_dmarc.shop.example", seconds=1.0)
+    answer, _ = check(GOOD, silent="_dmarc.shop.example", seconds=2.0)
     assert answer.data["dmarc"]["verdict"] == "unknown"
     assert answer.data["spf"]["verdict"] == "ok"
 
@@ -291,7 +291,7 @@ def test_one_part_with_many_silent_names_does_not_cost_the_others() -> None:
     names = [f"s{n}.example" for n in range(3)]
     record = " ".join(["v=spf1", *(f"include:{name}" for name in names), "-all"])
     zone = GOOD | {"shop.example TXT": [text(record)]}
-    answer, _ = check(zone, silent=" ".join(names), seconds=1.0)
+    answer, _ = check(zone, silent=" ".join(names), seconds=2.0)
     assert answer.data["spf"]["verdict"] == "unknown"
     assert answer.data["dmarc"]["verdict"] == "ok"
 
