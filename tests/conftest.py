@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,6 +16,8 @@ from tests.routes.visitors import Visitor, furnished_under
 from webapp import create_app
 from webapp.store.models import database
 
+# The same examples each time, however long the machine takes for one of them.
+hypothesis.settings.load_profile("ci")
 databases.install()
 forked.install()
 collect_ignore_glob = sum(databases.STORELESS.values(), []) if databases.SERVER else []

@@ -16,7 +16,7 @@ await client.connect(transport);
 
 async function answer(call) {
   const progress = [];
-  const options = { onprogress: (told) => progress.push(told), timeout: 60_000 };
+  const options = { onprogress: (told) => progress.push(told), timeout: 120_000 };
   try {
     const result = sdk === "2"
       ? await client.callTool(call, options)

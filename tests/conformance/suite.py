@@ -13,7 +13,7 @@ SUITE = NODE_MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index
 
 
 def suite(
-    *arguments: str, folder: Path, seconds: float = 300, env: dict[str, str] | None = None
+    *arguments: str, folder: Path, seconds: float = 900, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """`suite("server", "--url", url, "--requirements", "2026-07-28", "-o", "results", folder=tmp_path)`."""
     return subprocess.run(

@@ -27,7 +27,7 @@ SERVER = "official"
 READ, WRITE, OFF = "get-structured-content", "trigger-long-running-operation", "get-sum"
 INSPECTOR = NODE_MODULES / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 SESSION = Path(__file__).parent / "session.mjs"
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
 
 
 def calls(seconds: float) -> Calls:

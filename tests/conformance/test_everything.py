@@ -112,7 +112,7 @@ def test_progress_reaches_the_agent_while_the_tool_works(
     async def call() -> tuple[CallToolResult, list[tuple[float, float | None]]]:
         async with house.client(key, mode=mode) as client:
             work = asyncio.create_task(
-                client.call_tool(f"{NAME}__{SLOW}", {"duration": 0.8, "steps": 4}, progress_callback=note)
+                client.call_tool(f"{NAME}__{SLOW}", {"duration": 2, "steps": 4}, progress_callback=note)
             )
             while not told:
                 await asyncio.wait((work,), timeout=0.01)

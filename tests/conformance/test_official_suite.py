@@ -53,7 +53,7 @@ def test_what_the_revision_requires_passes_but_for_our_list(
 ) -> None:
     own = HERE / f"own.{revision}.yml"
     ran = suite(
-        "server", "--url", addresses[era], "--requirements", revision, "--timeout", "20000",
+        "server", "--url", addresses[era], "--requirements", revision, "--timeout", "60000",
         "--expected-failures", str(own), "-o", "results", folder=tmp_path,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr

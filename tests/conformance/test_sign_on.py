@@ -46,7 +46,7 @@ def visitor(house: House) -> Iterator[Visitor]:
         with visiting(browser, house.url) as one:
             stay_here(one.page.context)
             one.page.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-            one.page.set_default_timeout(30_000)
+            one.page.set_default_timeout(60_000)
             yield one
         browser.close()
 

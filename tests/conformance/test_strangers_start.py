@@ -101,7 +101,7 @@ class Guest:
 
     async def calls(self, *calls: tuple[str, dict[str, Any]]) -> list[str]:
         """Lists the tools, then calls some; the texts they answer with."""
-        async with httpx2.AsyncClient(auth=self.auth, trust_env=False, timeout=20) as http:
+        async with httpx2.AsyncClient(auth=self.auth, trust_env=False, timeout=60) as http:
             transport = streamable_http_client(self.stranger.mcp_url, http_client=http)
             async with Client(transport, mode="legacy") as client:
                 listed = await client.list_tools()
@@ -282,7 +282,7 @@ def return_address() -> Iterator[str]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright, launch(playwright) as browser, browser.new_context() as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         stay_here(context)
         yield context.new_page()
 

@@ -254,7 +254,7 @@ def killed_in_the_middle(life: Life) -> None:
             threading.Event().wait(0.01)
         life.running.kill("all")
         gate.set()
-        assert under_way.exception(20) is not None
+        assert under_way.exception(60) is not None
     vendor.faults.hold_answer = None
     files = files_in(life.running.data)
     if not databases.SERVER:

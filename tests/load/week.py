@@ -55,7 +55,7 @@ SERVERS = 3
 BACKUPS = (9, 10)  # seven daily ones, and of the last four weeks those that have none of these
 BESIDE = ("waiting", "expired", "denied")  # outcomes of calls that have another row
 ROUNDS = 5
-LONGEST = 60.0  # seconds until what is due has happened
+LONGEST = 180.0  # seconds until what is due has happened
 MORE = 1.5  # the last day may take so much more than the first
 SLACK_MS = 5.0
 

@@ -301,7 +301,7 @@ def test_a_title_that_hides_something_stops_all_of_it(house: Path) -> None:
 
 
 @given(st.text(max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_does_anything_but_be_refused(text: str) -> None:
     try:
         found = inventory.read(text)
@@ -311,7 +311,7 @@ def test_no_text_does_anything_but_be_refused(text: str) -> None:
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=30), st.sampled_from(policies.POLICIES), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_tools_of_any_name_come_back_as_they_were(tools: dict[str, str]) -> None:
     server = {"name": "desk", "url": "https://desk.example", "tools": tools}
     text = yaml.dump({"gatehouse": 1, "servers": [server]}, Dumper=inventory.DUMPER, allow_unicode=True)

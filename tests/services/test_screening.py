@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import corpus, screening
@@ -86,7 +86,6 @@ VALUES: Any = st.recursive(
 )
 
 
-@settings(deadline=None)  # busy machines
 @given(st.dictionaries(st.sampled_from(["name", "title", "description", "inputSchema", "x"]), VALUES))
 def test_no_definition_is_an_error(definition: dict[str, Any]) -> None:
     screen(definition, Neighbours("a", [("b", "c")]))

@@ -14,8 +14,8 @@ from tests.serving import Process, free_port, listens, node
 
 HERE = Path(__file__).parent
 TOOLS = {"list_notes", "who_am_i", "add_note"}
-# Short enough that a test sees tokens renewed, long enough that none ends in the middle of a step.
-LIFE_SECONDS = 20
+# Long enough that none ends in the middle of a step; who wants to see one renewed says for how long it lives.
+LIFE_SECONDS = 600
 # RFC 6749 §2.3.1 has id and secret form-encoded in the header: these signs tell who does it.
 ODD = "+/=%:&"
 

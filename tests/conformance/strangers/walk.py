@@ -49,7 +49,7 @@ class Form(HTMLParser):
 
 def walk(authorization_url: str, return_address: str, name: str, *pressed: str) -> httpx2.URL:
     """Presses one of `pressed` on each page, until the service sends it to `return_address`."""
-    with httpx2.Client(trust_env=False, timeout=10) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         answer = http.get(authorization_url)
         for _ in range(MAX_STEPS):
             if answer.has_redirect_location:
