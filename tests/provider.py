@@ -76,7 +76,7 @@ class Fake:
 
     def walk(self, page: str) -> str:
         """What a browser does at the page: it is sent to the return address, which is handed back."""
-        reply = httpx2.get(page, trust_env=False, timeout=30)
+        reply = httpx2.get(page, trust_env=False, timeout=60)
         assert reply.status_code == 302, reply.text
         return str(reply.headers["location"])
 

@@ -32,7 +32,7 @@ def lines_of(running: Gatehouse) -> list[dict[str, Any]]:
 def visits(running: Gatehouse) -> None:
     """All that goes wrong with secrets at hand."""
     house, url = running.house, running.url
-    with httpx2.Client(base_url=url, headers={"Origin": url}, trust_env=False, timeout=30) as http:
+    with httpx2.Client(base_url=url, headers={"Origin": url}, trust_env=False, timeout=60) as http:
         token = token_in(http.get("/login").text)
         form = {"email": "ann@example.com", "csrf_token": token}
         assert http.post("/login", data=form | {"password": CANARIES["password"]}).status_code == 401

@@ -25,7 +25,7 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
 }
 GREETING = "s-old__get_greeting"
-BRIEF = "s-brief__get_greeting"  # of a server that is given two seconds for a call
+BRIEF = "s-brief__get_greeting"  # of a server that is given three seconds for a call
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def gate(server: Talkative, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             house.run("add-server", server.url, "--name", name, "--allow-private")
         with house.browser() as http:
             page = "/settings/integrations/s-brief"
-            form = {"call_seconds": "2", "csrf_token": token_in(http.get(page).text)}
+            form = {"call_seconds": "3", "csrf_token": token_in(http.get(page).text)}
             assert http.post(f"{page}/time-out", data=form).status_code == 200
         yield running
 
@@ -143,7 +143,7 @@ def test_a_program_that_hangs_up_when_it_came_again_takes_the_call_with_it(
     with program(gate, key, 0) as first, program(gate, key, worker) as then:
         before = len(rows(gate))
         state = first.call()["result"]["requestState"]
-        then.http.timeout = httpx2.Timeout(1)
+        then.http.timeout = httpx2.Timeout(2)
         with pytest.raises(httpx2.ReadTimeout):
             then.call(requestState=state)
         wait_for(lambda: len(rows(gate)) == before + 1)

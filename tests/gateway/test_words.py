@@ -182,7 +182,7 @@ def test_a_servers_own_time_out_cancels_there_and_says_so(
     server.events.clear()
     with gate.house.browser() as http:
         page = http.get("/settings/integrations/s-new")
-        form = {"call_seconds": "1", "csrf_token": token_in(page.text)}
+        form = {"call_seconds": "3", "csrf_token": token_in(page.text)}
         assert http.post("/settings/integrations/s-new/time-out", data=form).status_code == 200
         answer = gate.house.call(key, "s-new__get_slowly")["result"]
         assert answer["isError"] and answer["structuredContent"]["kind"] == "timeout"

@@ -123,7 +123,7 @@ def test_guesses_at_a_password_are_counted_together(pair: Pair) -> None:
 
 
 def guess(house: House) -> int:
-    options: dict[str, Any] = {"headers": {"Origin": house.url}, "trust_env": False, "timeout": 30}
+    options: dict[str, Any] = {"headers": {"Origin": house.url}, "trust_env": False, "timeout": 60}
     with httpx2.Client(base_url=house.url, **options) as http:
         token = token_in(http.get("/login").text)
         form = {"email": "ben@example.com", "password": "a guess", "csrf_token": token}

@@ -251,6 +251,6 @@ def fresh(browser: httpx2.Client) -> httpx2.Client:
         base_url=browser.base_url,
         headers=browser.headers,
         cookies=browser.cookies,
-        timeout=30,
+        timeout=60,
         trust_env=False,
     )
