@@ -12,13 +12,13 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from webapp.errors import RpcError
 from webapp.gateway.answers import UNKNOWN
 from webapp.gateway.words import Words
 from webapp.services.redaction import digest_of
+from webapp.store.fields import now
 from webapp.store.secrets import KeyProblem, vault
 
 RECORD, PREFIX = "dialogue", "gatehouse-dialogue."
@@ -93,7 +93,7 @@ class Dialogue:
 
     async def _go_on(self, run: Run) -> None:
         """All turns after the first, each as soon as there is one: the program comes for it when it will."""
-        with self._words.cancels(self._agent_id, self._state.dialogue, CALL, run.cancel, timedelta()):
+        with self._words.cancels(self._agent_id, self._state.dialogue, CALL, run.cancel, now()):
             over = False
             while not over:
                 before = self._state

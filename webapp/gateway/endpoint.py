@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +30,6 @@ from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
 from webapp.gateway.editions import Editions
 from webapp.gateway.protocol import TOO_OFTEN, Protocol, Request, too_often
 from webapp.gateway.stream import (
-    AT_ONCE,
     EVENT_STREAM,
     AgentGone,
     EventStream,
@@ -44,6 +43,7 @@ from webapp.gateway.words import Words
 from webapp.logs import request_id
 from webapp.services import agents
 from webapp.services.agent_errors import about
+from webapp.store.fields import now
 from webapp.upstream import strict, weight
 from webapp.upstream.envelope import HANDSHAKE, MODERN
 
@@ -150,7 +150,7 @@ class Endpoint:
             send,
             receive,
             takes_events=_takes_events(headers),
-            reachable=functools.partial(self._reachable, request),
+            reachable=functools.partial(self._reachable, request, now()),
         )
         status, body = await stream.carry(self._rpc(request))
         await stream.finish(status, body, _session_headers(request))
@@ -171,11 +171,12 @@ class Endpoint:
             raise _not_served()
         await send_body(send, 200, events, content_type=EVENT_STREAM)
 
-    def _reachable(self, request: Request, call_off: Callable[[], None]) -> AbstractContextManager[None]:
+    def _reachable(
+        self, request: Request, began: datetime, call_off: Callable[[], None]
+    ) -> AbstractContextManager[None]:
         """In 2026-07-28 closing the stream is the one way to take a request back."""
         if request.modern:
             return nullcontext()
-        began = timedelta(seconds=AT_ONCE)
         return self._words.cancels(request.agent.id, request.session, request.id, call_off, began)
 
     async def _take_word(

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from webapp.services import words
@@ -57,11 +57,11 @@ class Words:
         session: str,
         request_id: object,
         call_off: Callable[[], object],
-        began: timedelta,
+        began: datetime,
     ) -> Iterator[None]:
-        """`call_off` is called when the program takes its request back; it began so long ago."""
+        """`call_off` is called when the program takes its request back, or has since that began."""
         key = (CANCELLED, agent_id, session, json.dumps(request_id))
-        with self._addressed(key, _Addressee(lambda _: call_off(), now() - began)):
+        with self._addressed(key, _Addressee(lambda _: call_off(), began)):
             yield
 
     @contextmanager
