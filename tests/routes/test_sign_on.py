@@ -506,6 +506,21 @@ def test_people_without_a_password_confirm_at_the_provider(boss: Door, fake: Fak
     assert boss.browser.get("/settings/people").status_code == 200
 
 
+def test_a_provider_that_knew_them_did_not_ask_them(app: Flask, fake: Fake) -> None:
+    """Signing out and in again would else be a way round the question: nobody types anything."""
+    fake.person = person("u-1", "Gatehouse.Admins")
+    for ago, status in (
+        (timedelta(minutes=61), 303),
+        (timedelta(minutes=59), 200),
+        (timedelta(hours=-1), 200),
+    ):
+        fake.claims = {"auth_time": int((now() - ago).timestamp())}
+        here = Door(app.test_client(), fake)
+        assert here.sign_in().headers["Location"] == "/"
+        assert here.browser.get("/settings/people").status_code == status
+        assert here.browser.get("/settings/agents").status_code == 200
+
+
 def test_a_form_that_comes_too_late_leads_there_and_back(boss: Door) -> None:
     token = token_in(boss.browser.get("/account").text)
     form = {"csrf_token": token, "name": "Night", "scope": "all"}

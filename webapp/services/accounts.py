@@ -327,17 +327,23 @@ def _record_refusal(email: str, ip: str) -> None:
                      agents_notice=False)  # fmt: skip
 
 
-def let_in(user: User, ip: str, browser: str, provider: str = "") -> SignedIn:
+def let_in(
+    user: User, ip: str, browser: str, provider: str = "", shown_at: datetime | None = None
+) -> SignedIn:
     """For somebody who has shown who they are, here or at a provider; whoever has a second step shows that too."""
     with writing():
         if authenticator.is_on(user):
             return SignedIn(half_sessions.begin(user), half=True)
-        return inside(user, ip, browser, provider)
+        return inside(user, ip, browser, provider, shown_at)
 
 
-def inside(user: User, ip: str, browser: str, provider: str = "") -> SignedIn:
-    """In a new session, for somebody who has shown all that is asked of them."""
-    return SignedIn(start_session(user, ip, browser, provider), known=known_browsers.token_for(user))
+def inside(
+    user: User, ip: str, browser: str, provider: str = "", shown_at: datetime | None = None
+) -> SignedIn:
+    """In a new session, for somebody who has shown all that is asked of them: just now, or `shown_at`."""
+    return SignedIn(
+        start_session(user, ip, browser, provider, shown_at), known=known_browsers.token_for(user)
+    )
 
 
 def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) -> SignedIn:
@@ -357,11 +363,16 @@ def finish_sign_in(half: str, code: str, ip: str, browser: str, limit: Limit) ->
     )  # fmt: skip
 
 
-def start_session(user: User, ip: str, browser: str, provider: str = "") -> str:
+def start_session(
+    user: User, ip: str, browser: str, provider: str = "", shown_at: datetime | None = None
+) -> str:
     """For somebody who has shown who they are. A new token each time: one that was planted is never taken over."""
     token = secrets.token_urlsafe(32)
     with writing():
-        Session.create(token_hash=_token_hash(token), user=user, ip=ip, browser=browser[:200])
+        Session.create(
+            token_hash=_token_hash(token), user=user, ip=ip, browser=browser[:200],
+            confirmed_at=min(shown_at, now()) if shown_at else None,
+        )  # fmt: skip
         actor, details = Actor("user", user.email, user.id, user.role, ip), {"provider": provider}
         audit.record("session.started", actor, details=details if provider else {}, agents_notice=False)
     return token

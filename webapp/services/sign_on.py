@@ -217,7 +217,7 @@ def _ends(row: SignOn, provider: Provider, person: Person, visitor: Visitor) -> 
     throttle.give_back(_bucket(visitor))
     if row.purpose == "sign_in":
         user = linked_accounts.admitted(provider, person, visitor.ip)
-        return accounts.let_in(user, visitor.ip, visitor.agent, provider.name)
+        return accounts.let_in(user, visitor.ip, visitor.agent, provider.name, person.shown_at)
     assert visitor.session is not None  # `_why_not` has seen to it
     if row.purpose == "link":
         return _link(visitor.session, provider, person, visitor)
@@ -233,7 +233,7 @@ def _link(session: Session, provider: Provider, person: Person, visitor: Visitor
             linked_accounts.link(user, provider, person.subject, person.email, visitor.actor())
         linked_accounts.check(user, provider, person)
         user = accounts.get_user(user.id)
-        return accounts.inside(user, visitor.ip, visitor.agent, provider.name)
+        return accounts.inside(user, visitor.ip, visitor.agent, provider.name, session.shown_at)
 
 
 def _confirm(row: SignOn, session: Session, provider: Provider, person: Person) -> None:

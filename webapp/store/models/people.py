@@ -38,11 +38,12 @@ class Session(Table):
     seen_at = Moment(default=now)
     ip = CharField(default="")
     browser = CharField(default="")
-    confirmed_at = Moment(null=True)  # the last time they showed who they are, after the sign-in itself
+    # The last time they showed who they are, where that is not the sign-in itself: a provider may know them for long.
+    confirmed_at = Moment(null=True)
 
     @property
     def shown_at(self) -> datetime:
-        """When this person last gave a password or a code here."""
+        """When this person last gave a password or a code, here or at the provider."""
         shown: datetime = self.confirmed_at or self.created_at
         return shown
 
