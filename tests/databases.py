@@ -54,6 +54,10 @@ sys.stdin.readline()
 on_sqlite_only = pytest.mark.skipif(bool(SERVER), reason="it is about the file that SQLite keeps")
 on_postgresql_only = pytest.mark.skipif(not SERVER, reason="it is about what PostgreSQL alone needs")
 _of: dict[Path, str] = {}  # data folder → its database
+_gone: list[
+    str
+] = []  # to be dropped. The first drop writes all that is in memory to disk, those after it do not.
+DROPPED_TOGETHER = 20
 
 
 def url(data: Path) -> str:
@@ -97,12 +101,14 @@ def empty(data: Path) -> None:
 
 def forget_under(folder: Path) -> None:
     """The databases of data folders in there are no longer wanted."""
-    for data in [data for data in _of if data.is_relative_to(folder)]:
-        _drop(_of.pop(data))
+    _gone.extend(_of.pop(data) for data in list(_of) if data.is_relative_to(folder))
+    if len(_gone) >= DROPPED_TOGETHER:
+        _drop_gone()
 
 
 def forget_all() -> None:
     forget_under(Path("/"))
+    _drop_gone()
 
 
 @contextmanager
@@ -240,9 +246,12 @@ def _clone(template: str) -> str:
     return name
 
 
-def _drop(name: str) -> None:
+def _drop_gone() -> None:
+    if not _gone:
+        return
     with _server() as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        while _gone:
+            server.execute(f'DROP DATABASE IF EXISTS "{_gone.pop()}" WITH (FORCE)')
 
 
 def _server() -> psycopg.Connection[Any]:

@@ -15,7 +15,7 @@ from webapp.asgi import program
 from webapp.store.models import database
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
+@pytest.mark.parametrize("look", ["light", "narrow"])
 def test_it_says_why_and_opens_by_itself(tmp_path: Path, visit: Callable[..., Visitor], look: str) -> None:
     data = tmp_path / "data"
     program(Config(data=data))

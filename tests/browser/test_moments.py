@@ -11,7 +11,7 @@ from tests.browser import moments
 from tests.browser.visitor import Visitor
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
+@pytest.mark.parametrize("look", ["light", "narrow"])
 def test_pages_in_the_middle_of_work_are_accessible_and_fit(
     tmp_path: Path, visit: Callable[..., Visitor], look: str
 ) -> None:
