@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 from tests.mail_server import mail_server
 from tests.upstream.certificates import ca_file, issue, private_authority, server_side
 from webapp.errors import BadReply, EgressDenied, NeedsAuthorization, Unreachable, UpstreamError
+from webapp.upstream import mail
 from webapp.upstream.egress import Allowance, Egress
 from webapp.upstream.mail import PORTS, MailServer, send
 
@@ -81,6 +86,30 @@ def test_nobody_there_is_unreachable() -> None:
         port = server.port
     with pytest.raises(Unreachable):
         send(guard(port), MailServer(NAME, port, "none"), message())
+
+
+@pytest.mark.parametrize("bite", [b"2", b"220-more\r\n" * 1000])
+def test_answers_without_an_end_are_not_waited_for(bite: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drips by its time, floods by its size."""
+    monkeypatch.setattr(mail, "WHOLE_SECONDS", 1.0 if len(bite) == 1 else 3600.0)
+    over = threading.Event()
+
+    def talk() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while not over.is_set():
+                connection.sendall(bite)
+                over.wait(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(2) as pool:
+        pool.submit(talk)
+        port = listener.getsockname()[1]
+        sent = pool.submit(send, guard(port), MailServer(NAME, port, "none"), message())
+        try:
+            with pytest.raises(BadReply, match="came to no end"):
+                sent.result(60)
+        finally:
+            over.set()
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import smtplib
 import socket
 import ssl
+import time
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
@@ -13,6 +15,8 @@ from webapp.errors import BadReply, NeedsAuthorization, Unreachable, UpstreamErr
 from webapp.upstream.egress import Egress, explain
 
 SECONDS = 15.0
+WHOLE_SECONDS = 60.0
+MOST_BYTES = 256 * 1024  # of all its answers
 PORTS = frozenset({25, 465, 587, 2525})
 
 
@@ -44,6 +48,7 @@ class _Session(smtplib.SMTP):
         super().__init__(timeout=SECONDS)
         self._egress, self._server = egress, server
         self._host = server.host  # the name that a certificate must carry
+        self._until = time.monotonic() + WHOLE_SECONDS
 
     def prepare(self) -> None:
         self.connect(self._server.host, self._server.port)
@@ -52,6 +57,13 @@ class _Session(smtplib.SMTP):
         if self._server.user:
             self.login(self._server.user, self._server.password)
 
+    def getreply(self) -> tuple[int, bytes]:
+        """smtplib by itself reads on for as long as an answer has more lines, or a line more bytes."""
+        if self.file is None:
+            assert self.sock
+            self.file = io.BufferedReader(_Answers(self.sock, self._until, self._server.host))
+        return super().getreply()
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """The one place where smtplib connects: to addresses that the guard has checked."""
         addresses = asyncio.run(self._egress.addresses(host, port))
@@ -59,6 +71,25 @@ class _Session(smtplib.SMTP):
         if self._server.security != "tls":
             return plain
         return self._egress.tls.wrap_socket(plain, server_hostname=host)
+
+
+class _Answers(io.RawIOBase):
+    """What the server says, until a moment and up to a size."""
+
+    def __init__(self, sock: socket.socket, until: float, host: str) -> None:
+        self._sock, self._until, self._host, self._left = sock, until, host, MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        seconds = self._until - time.monotonic()
+        if seconds <= 0 or self._left <= 0:
+            raise BadReply(f"The mail server {self._host} came to no end with its answers.", kind="not_mail")
+        self._sock.settimeout(SECONDS)
+        count = self._sock.recv_into(buffer)
+        self._left -= count
+        return count
 
 
 def _connected(addresses: list[str], port: int, timeout: float) -> socket.socket:
