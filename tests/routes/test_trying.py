@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import unescape
@@ -339,8 +340,9 @@ def test_odd_schemas_still_give_a_form_that_runs(
 ) -> None:
     person = at(odd.offers({"type": "object", **schema}))
     assert "Run it" in person.text
+    began = time.process_time()  # the program runs in this process; what else the machine does must not count
     reply = person.send(more='{"zz": 1, "a": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"}')
-    assert reply.status_code in (200, 422) and reply.elapsed.total_seconds() < 3
+    assert reply.status_code in (200, 422) and time.process_time() - began < 3
 
 
 def test_every_kind_of_field_comes_out_as_its_type(

@@ -122,13 +122,17 @@ def test_a_token_that_is_over_or_almost_is_renewed_once(
     ],
 )
 def test_early_in_the_background_late_on_demand(
-    notes: Integration, service: Service, seconds: float, life: int, on_demand: int, early: int
-) -> None:
-    left(seconds, life)
+    notes: Integration, service: Service, monkeypatch: pytest.MonkeyPatch,
+    seconds: float, life: int, on_demand: int, early: int,
+) -> None:  # fmt: skip
+    moment = now()
+    monkeypatch.setattr(tokens, "now", lambda: moment)
+    almost_over = {"expires_at": moment + timedelta(seconds=seconds), "lifetime": life}
+    change(**almost_over)
     assert len(tokens.due()) == early
     tokens.present(notes)
     assert service.refreshes == on_demand
-    left(seconds, life)
+    change(**almost_over)
     tokens.present(notes, early=True)
     assert service.refreshes == on_demand + early
 
