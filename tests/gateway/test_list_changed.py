@@ -31,6 +31,7 @@ def server(request: pytest.FixtureRequest, house: House) -> Iterator[Shifting]:
     with shifting(era=request.param) as running:
         house.run("add-server", running.url, "--name", f"server-{request.param}", "--allow-private")
         yield running
+        house.run("disconnect", f"server-{request.param}")
 
 
 def get(house: House, key: str, last: str = "", **headers: str) -> httpx2.Response:

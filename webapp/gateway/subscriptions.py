@@ -107,7 +107,7 @@ class Subscriptions:
             agent = living.get(listener.agent.id)
             listener.over = listener.over or agent is None or agent.key_hash != listener.agent.key_hash
             edition = "" if agent is None else self._editions.of(catalogue, agent, listener.server)
-            if edition != listener.edition:
+            if listener.over or edition != listener.edition:
                 listener.edition = edition
                 listener.news.set()
 
