@@ -297,6 +297,7 @@ def test_a_walk_repeats_and_loses_nothing_while_tools_change(house: House) -> No
             assert len(walk.seen) == len(set(walk.seen)), "nothing comes twice"
             assert all_the_time <= set(walk.seen), "what was there all the time was seen"
             assert last + 1 in walk.seen and 1 not in walk.seen
+        house.run("disconnect", "big")
 
 
 @dataclass
