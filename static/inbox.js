@@ -5,16 +5,20 @@ const cards = () => [...document.querySelectorAll("#inbox > article")];
 const above = (element) => element.getBoundingClientRect().top;
 const tall = (card) => card.getBoundingClientRect().height;
 let held = null;
+let cardInFocus = null;
 
 // What is under the pointer, or has the focus, stays where it is: a card that somebody else has decided keeps its
 // height, and where one grows the page goes along.
 document.addEventListener("htmx:before:swap", (event) => {
   if (!ofInbox(event)) return;
+  cardInFocus = document.activeElement?.closest(".approval")?.id;
   const element = [...document.querySelectorAll("#inbox :hover")].at(-1) ?? document.querySelector("#inbox :focus");
   held = element && { element, top: above(element), heights: cards().map((card) => [card.id, tall(card)]) };
 });
 document.addEventListener("htmx:after:swap", (event) => {
   if (!ofInbox(event)) return;
+  // The button under a finger goes when somebody else decides; its card keeps the place.
+  if (document.activeElement === document.body) document.getElementById(cardInFocus)?.focus({ preventScroll: true });
   for (const card of cards()) card.style.minHeight = "";
   if (!held) {
     document.body.style.marginBottom = "";
@@ -32,6 +36,32 @@ const goAlong = (distance) => {
   if (distance > room) document.body.style.marginBottom = `${distance}px`; // a short page has nowhere to go
   scrollBy({ top: distance, behavior: "instant" });
 };
+
+// Keys, only while a card or something in it has the focus. None decides: A and D lead to a button, Enter presses it.
+const nextOpen = (card, way) => {
+  const all = cards();
+  for (let at = all.indexOf(card) + way; all[at]; at += way) if (!all[at].matches(".over")) return all[at];
+};
+const KEYS = {
+  j: (card) => nextOpen(card, 1),
+  k: (card) => nextOpen(card, -1),
+  a: (card) => card.querySelector("[name=decision][value=approve]"),
+  d: (card) => card.querySelector("[name=decision][value=deny]"),
+  n: (card) => card.querySelector("[name=note]"),
+  r: (card) => card.querySelector("[name=reason]"),
+};
+const TYPED_INTO = "input:not([type=checkbox]), select, textarea";
+
+document.addEventListener("keydown", (event) => {
+  const card = event.target.closest?.(".approval");
+  if (!card || event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.isComposing) return;
+  const leads = event.key === "Escape" ? (one) => one : !event.target.matches(TYPED_INTO) && KEYS[event.key.toLowerCase()];
+  const place = leads && leads(card);
+  if (!place) return;
+  event.preventDefault();
+  place.focus({ preventScroll: true });
+  place.scrollIntoView({ block: place.matches(".approval") && place !== card ? "start" : "nearest", behavior: "instant" });
+});
 
 // Drafts of notes live as long as the tab: over a sign-in, a reload, and Back.
 const NOTES = ".approval input[name=note]";

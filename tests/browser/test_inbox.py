@@ -247,6 +247,66 @@ def tab_to(page: Page, wanted: Locator) -> None:
     raise AssertionError("Tab does not lead there")
 
 
+def test_letters_lead_from_card_to_card_and_to_the_buttons_and_none_of_them_decides(
+    house: House, key: str, visit: Visit
+) -> None:
+    first, second = ask(house, key), ask(house, key, ticket_id="T-1042", text="Second.")
+    visitor = visit(house.url)
+    visitor.sign_in()
+    page = visitor.go("/approvals")
+    card, other = card_of(page, first), card_of(page, second)
+    history = page.get_by_role("link", name="History")
+    history.focus()
+    page.keyboard.type("jad")  # no card has the focus
+    expect(history).to_be_focused()
+
+    card.get_by_role("link").first.focus()
+    page.keyboard.press("j")
+    expect(other).to_be_focused()
+    page.keyboard.press("Control+a")
+    expect(other).to_be_focused()
+    page.keyboard.press("k")
+    expect(card).to_be_focused()
+    page.keyboard.press("a")
+    expect(card.get_by_role("button", name="Approve once")).to_be_focused()
+    page.keyboard.press("n")
+    note = card.get_by_label("Note to the agent")
+    page.keyboard.type("jkadr")
+    expect(note).to_have_value("jkadr")
+    expect(note).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(card).to_be_focused()
+    page.keyboard.press("r")
+    expect(card.get_by_label("Reason")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("d")
+    expect(card.get_by_role("button", name="Deny")).to_be_focused()
+    polled(page)
+    expect(card.get_by_text("Waiting", exact=True)).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(card.get_by_text("Denied", exact=True)).to_be_visible()
+    expect(card.get_by_role("link").first).to_be_focused()
+    page.keyboard.press("j")
+    expect(other).to_be_focused()
+    page.keyboard.press("k")  # what is decided is passed over
+    expect(card).not_to_be_focused()
+
+
+def test_a_card_that_somebody_else_decides_keeps_the_focus_of_its_button(
+    house: House, key: str, visit: Visit
+) -> None:
+    approval = ask(house, key)
+    visitor = visit(house.url)
+    visitor.sign_in()
+    card = card_of(visitor.go("/approvals"), approval)
+    card.get_by_role("link").first.focus()
+    visitor.page.keyboard.press("a")
+    expect(card.get_by_role("button", name="Approve once")).to_be_focused()
+    house.run("decide", approval, "deny")
+    expect(card.get_by_text("Denied", exact=True)).to_be_visible()
+    expect(card).to_be_focused()
+
+
 @pytest.mark.parametrize("look", ["light", "narrow"])
 def test_every_state_of_a_card_is_accessible_and_fits(
     house: House, key: str, visit: Visit, look: str

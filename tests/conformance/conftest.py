@@ -8,9 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
+from tests.browser.visitor import Visitor, launch, visiting
 from tests.conformance import strangers
 from tests.conformance.strangers import Stranger
+from tests.conformance.strangers.pages import stay_here
 from tests.house import PASSWORD, House
 from tests.serving import Process, everything, free_port, gatehouse, listens
 
@@ -50,6 +53,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with gatehouse(tmp_path_factory.mktemp("gatehouse")) as running:
         running.house.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
         yield running.house
+
+
+@pytest.fixture
+def visitor(house: House) -> Iterator[Visitor]:
+    """At the house of the test's own file where that has one; among the pages of others, and no further."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        with visiting(browser, house.url) as one:
+            stay_here(one.page.context)
+            # Their pages ask for icons they don't have; ours are watched elsewhere.
+            one.page.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+            one.page.set_default_timeout(60_000)
+            yield one
+        browser.close()
 
 
 @pytest.fixture(scope="session")

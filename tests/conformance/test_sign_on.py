@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.browser.visitor import Visitor, launch, visiting
-from tests.conformance.strangers.pages import stay_here
+from tests.browser.visitor import Visitor
 from tests.house import PASSWORD, House
 from tests.serving import Process, free_port, gatehouse, listens, node
 
@@ -37,18 +36,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             yield running.house
     finally:
         provider.stop()
-
-
-@pytest.fixture
-def visitor(house: House) -> Iterator[Visitor]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        with visiting(browser, house.url) as one:
-            stay_here(one.page.context)
-            one.page.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-            one.page.set_default_timeout(60_000)
-            yield one
-        browser.close()
 
 
 def begin(visitor: Visitor, path: str = "/login") -> Page:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.browser import signing_in
-from tests.browser.visitor import Visitor, launch, visiting
+from tests.browser.visitor import Visitor
 from tests.conformance import strangers
 from tests.conformance.strangers import Stranger
-from tests.conformance.strangers.pages import stay_here
 from tests.house import PASSWORD, House, text_of
 from tests.serving import gatehouse
 
@@ -37,16 +36,9 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.fixture
-def visitor(house: House) -> Iterator[Visitor]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        with visiting(browser, house.url) as one:
-            stay_here(one.page.context)
-            # Their pages ask for icons they don't have; ours are watched elsewhere.
-            one.page.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-            one.sign_in()
-            yield one
-        browser.close()
+def visitor(visitor: Visitor) -> Visitor:
+    visitor.sign_in()
+    return visitor
 
 
 def by_allowing(stranger: Stranger) -> Callable[[Page], None]:

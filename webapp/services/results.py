@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webapp.services.visible import has_hidden
+from webapp.upstream import strict
 
 MOST_PARTS = 50
 LONGEST_TEXT = 20_000
@@ -123,7 +124,7 @@ def _is_plain_web_address(uri: str) -> bool:
 
 def _pretty(value: Any) -> str:
     try:
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return strict.pretty(value)
     except RecursionError:
         return "(nested too deeply to show)"
 

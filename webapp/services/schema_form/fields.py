@@ -17,6 +17,7 @@ from webapp.services.schema_form.shapes import (
     text_in,
     whole_number_in,
 )
+from webapp.upstream.strict import pretty
 
 MOST_FIELDS = 100
 MOST_CHOICES = 200
@@ -104,7 +105,7 @@ def _field(key: str, name: str, shape: Shape, root: Shape, required: bool) -> Fi
         if kind == "choice"
         else (),
         default=_default(shape.get("default"), kind),
-        schema=_cut(_pretty(shape), LONGEST_SCHEMA) if kind == "json" and shape else "",
+        schema=_cut(pretty(shape), LONGEST_SCHEMA) if kind == "json" and shape else "",
         attributes=_attributes(kind, shape, required),
         item=item,
     )
@@ -240,7 +241,7 @@ def _default(value: Any, kind: str) -> str:
         case "choice":
             typed = json.dumps(value)
         case _:
-            typed = _pretty(value)
+            typed = pretty(value)
     return typed if len(typed) <= LONGEST_DEFAULT else ""
 
 
@@ -253,10 +254,6 @@ def _some(labels: list[str], most: int = 12) -> str:
     return ", ".join(_cut(label, 60) for label in labels[:most]) + (
         f" … and {rest:,} more" if rest > 0 else ""
     )
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _cut(text: str, longest: int) -> str:
