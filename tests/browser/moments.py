@@ -98,7 +98,7 @@ def ask_for_code(page: Page) -> None:
     page.get_by_label("E-mail").fill("ann@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_label("Code of your app").wait_for()
+    page.get_by_label("Code from your app").wait_for()
 
 
 def invite(page: Page) -> None:

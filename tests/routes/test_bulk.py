@@ -163,7 +163,8 @@ def test_one_write_that_gets_looser_is_shown_first(
     policies.set_policy(named("get_ticket"), "disabled", COMMAND)
     reply = ask(admin, tool=[named("get_ticket").id, named("delete_ticket").id], to=to)
     text = text_of(reply.text)
-    assert "1 tool that may write gets more permission" in text
+    before_the_button = text.split("Change nothing")[0]
+    assert "1 tool that may write gets more permission" in before_the_button
     assert text.index("mcp:desk:delete_ticket") < text.index("mcp:desk:get_ticket")
     assert named("delete_ticket").policy == start
 

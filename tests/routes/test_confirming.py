@@ -119,6 +119,7 @@ def test_after_that_exactly_what_was_asked_for_is_done(app: Flask, admin: Visito
 def test_a_wrong_password_asks_again_and_keeps_what_was_asked_for(app: Flask, admin: Visitor) -> None:
     make_old()
     page = admin.post("/settings/agents", name="Night", scope="all")
+    assert "a code from your app" not in page.text
     again = answer(admin, page, "wrong")
     assert again.status_code == 422 and "wrong" not in again.text and not Agent.select().exists()
     assert Entry.select().where(Entry.action == "session.not_confirmed").count() == 1
@@ -137,7 +138,9 @@ def test_a_code_of_the_second_step_will_do_and_only_once(app: Flask, admin: Visi
     secret, _ = turned_on(admin)
     make_old()
     code = code_of(secret)
-    assert not asks(answer(admin, admin.post("/settings/general/backup"), code))
+    page = admin.post("/settings/general/backup")
+    assert "Your password, or a code from your app" in page.text
+    assert not asks(answer(admin, page, code))
     make_old()
     assert answer(admin, admin.post("/settings/general/backup"), code).status_code == 422
 

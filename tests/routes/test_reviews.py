@@ -46,7 +46,7 @@ def post(visitor: Visitor, name: str, policy: str, *, htmx: bool = True, seen: s
 
 def test_everything_that_waits_is_in_one_place(admin: Visitor, connect: Connect) -> None:
     desk = connect("desk")
-    assert "Nothing waits for a look." in text_of(admin.get(REVIEW))
+    assert "Nothing needs review." in text_of(admin.get(REVIEW))
     change(desk, FASTER, WRITE, tool("get_more", "Get more"))
     connect("other", tool("get_note", "Get\u202e a note"))
     html = admin.get(REVIEW)
@@ -70,6 +70,7 @@ def test_a_changed_tool_shows_its_difference_word_by_word(admin: Visitor, connec
     schema = {"type": "object", "properties": {"to": {"type": "string"}}}
     change(connect("desk"), {**FASTER, "inputSchema": schema}, WRITE)
     one = card(admin.get(REVIEW), "get_ticket")
+    assert re.findall(r'name="policy" value="(\w+)"', one) == ["approval", "auto"]  # the strict one first
     assert "Get one ticket<ins>, fast</ins>" in one
     assert "properties › to › type" in one
     assert "It is Approval needed ; it was Auto." in text_of(one)
@@ -100,7 +101,7 @@ def test_accepting_answers_with_the_card_as_it_is_now(technician: Visitor, conne
     assert "Looked at by Technician: Auto." in text_of(reply.text)
     assert "<form" not in reply.text
     assert named("get_ticket").policy == "auto"
-    assert "Nothing waits" in technician.get(REVIEW)
+    assert "Nothing needs review" in technician.get(REVIEW)
     assert "Needs review" not in technician.get(f"{SETTINGS}/desk").split("tool-filters")[0]
 
 

@@ -56,6 +56,7 @@ def test_an_open_server_is_connected_in_five_pages_without_javascript(admin: Vis
     text = text_of(admin.get(reply.location))
     assert "1 Auto, 1 Approval needed, 0 Disabled" in text
     assert "the name says “delete”" in text
+    assert "Looked at it" not in text  # pressing Finish says so of all of them
     reply = admin.post(f"{DESK}/tools")
     assert reply.location == f"{DESK}/done"
     assert "Make a key for an agent" in admin.get(reply.location)

@@ -96,10 +96,10 @@ def _checked(
 def _proof() -> str:
     """What they could type here, in words; empty for nothing."""
     user = current_user()
-    code = "a code of your app"
-    if not LinkedAccount.of(user):
-        return f"Your password, or {code}"
-    return code.capitalize() if authenticator.is_on(user) else ""
+    ways = [] if LinkedAccount.of(user) else ["your password"]
+    if authenticator.is_on(user):
+        ways.append("a code from your app")
+    return ", or ".join(ways).capitalize()
 
 
 def _next() -> str:

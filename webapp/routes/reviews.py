@@ -56,11 +56,10 @@ class Card:
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """(policy, what its button says). What is most likely wanted comes first: of a flagged tool the strict."""
+        """(policy, what its button says). The strictest comes first: who presses without reading gives nothing away."""
         role = current_user().role
         loosest, strictest = sorted((self.tool.policy_before, self.tool.policy), key=POLICIES.index)
-        between = POLICIES[POLICIES.index(loosest) : POLICIES.index(strictest) + 1]
-        ordered = reversed(between) if self.tool.flagged else between
+        ordered = reversed(POLICIES[POLICIES.index(loosest) : POLICIES.index(strictest) + 1])
         return [(one, self._words(one)) for one in ordered if role != "viewer" and not self._hindrance(one)]
 
     @property
