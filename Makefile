@@ -26,13 +26,15 @@ run: .venv/runtime
 	while kill -0 $$practice 2>/dev/null && kill -0 $$web 2>/dev/null; do sleep 1 & wait $$!; done; \
 	exit 1
 
-# The tests of a file share houses and servers, so a file stays in one process.
+# The tests of a file share houses and servers, so a file stays in one process. In the order of tests/conftest.py:
+# pytest-xdist's own would keep the files of few, long tests for the end.
+IN_PROCESSES := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 test: .venv/dev .venv/chromium
-	$(BIN)/python -m pytest --ignore=tests/conformance --numprocesses=3 --dist=loadfile
+	$(BIN)/python -m pytest --ignore=tests/conformance $(IN_PROCESSES)
 
 # The same, on a PostgreSQL server of its own: all that can tell one store from another, see tests/databases.py.
 test-postgres: .venv/dev
-	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
+	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest $(IN_PROCESSES)
 
 conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
 	$(BIN)/python -m pytest tests/conformance

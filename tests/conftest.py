@@ -23,6 +23,12 @@ forked.install()
 collect_ignore_glob = sum(databases.STORELESS.values(), []) if databases.SERVER else []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With what starts whole programs at the front, and browsers and load behind it, only short files are left at the
+    end: no process has a long one to itself then."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     yield
