@@ -13,6 +13,7 @@ import pytest
 
 from config import Config
 from tests.gateway.test_agent_errors import failed
+from tests.gateway.test_approvals import until
 from tests.house import House, served
 from webapp.asgi import program
 from webapp.gateway.quotas import ASKS_AT_ONCE
@@ -54,8 +55,14 @@ def newest(house: House) -> int:
 
 
 def outcomes(house: House, tool: str, since: int) -> list[str]:
-    rows = house.listed("activity", "--limit", "100")
-    return [row["outcome"] for row in rows if row["id"] > since and row["tool"] == tool]
+    """On record once there is anything: nobody who is refused waits for that."""
+
+    def found() -> list[str]:
+        rows = house.listed("activity", "--limit", "100")
+        return [row["outcome"] for row in rows if row["id"] > since and row["tool"] == tool]
+
+    until(lambda: bool(found()))
+    return found()
 
 
 def is_fair(answered: int, began: float) -> bool:

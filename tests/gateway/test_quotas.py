@@ -20,6 +20,8 @@ from tests.keys import AGENTS
 from tests.services.farm import Farm, farm
 from tests.serving import Gatehouse, gatehouse
 from tests.upstream.zoo import Answer, Ask, result
+from webapp.gateway.holding import Guest
+from webapp.gateway.waiting import WaitingRoom
 from webapp.services import quotas
 from webapp.services.quotas import Block
 from webapp.store.database import writing
@@ -174,11 +176,19 @@ def test_an_agent_that_holds_the_line_for_longer_gets_its_answer_in_the_same_cal
         assert text_of(answer.result()) == "made"
 
 
-def test_an_agent_need_not_hold_the_line_at_all(house: House, odd: Farm) -> None:
-    key = limited(house, "hasty", hold_seconds=0)
-    assert "Waiting" in text_of(house.call(key, "odd__create_thing"))
-    approval = house.do(lambda: Approval.get(Approval.agent_name == "hasty"))
-    assert approval.agent_waits_until - approval.created_at < timedelta(seconds=0.5)
+def test_an_agent_need_not_hold_the_line_at_all(
+    house: House, odd: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, wait = list[float](), WaitingRoom.wait
+
+    async def noted(room: WaitingRoom, approval_id: str, guest: Guest, seconds: float) -> None:
+        held.append(seconds)
+        await wait(room, approval_id, guest, seconds)
+
+    monkeypatch.setattr(WaitingRoom, "wait", noted)
+    house.run("set-policy", "mcp:odd:create_thing", "approval")
+    assert "Waiting" in text_of(house.call(limited(house, "hasty", hold_seconds=0), "odd__create_thing"))
+    assert held == [0]
 
 
 def test_the_minute_rolls_and_what_was_not_used_goes_back(
