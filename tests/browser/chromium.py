@@ -1,6 +1,7 @@
 """Finds the Chromium the browser tests drive; gets Debian's where it may. Never skips in silence.
 
-`python -m tests.browser.chromium` prints its path, or fails with one line that says what to install.
+`python -m tests.browser.chromium` prints its path, or fails with one line that says what to install. The build without
+windows is the one to have: a whole Chromium draws a toolbar for each page, which costs as much as the page.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WITHOUT_WINDOWS = "chromium-headless-shell"
+NAMES = (WITHOUT_WINDOWS, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -38,12 +40,19 @@ def get() -> str:
     """The path of a Chromium; raises SystemExit with one line."""
     if path := find():
         return path
-    _from_playwright()
-    if not find() and os.geteuid() == 0 and shutil.which("apt-get"):
+    sys.exit(
+        f"No Chromium: install it (Debian: apt-get install {WITHOUT_WINDOWS}) or set CHROMIUM to its path."
+    )
+
+
+def fetch() -> None:
+    """What there is to have: Debian's package brings its libraries along; Playwright's build often lacks some."""
+    if os.environ.get("CHROMIUM") or shutil.which(WITHOUT_WINDOWS):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
         _from_debian()
-    if path := find():
-        return path
-    sys.exit("No Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM to its path.")
+    elif not find():
+        _from_playwright()
 
 
 def _of_playwright() -> str | None:
@@ -55,19 +64,21 @@ def _of_playwright() -> str | None:
 
 
 def _from_debian() -> None:
-    print("No Chromium yet: installing Debian's …", flush=True)
+    print("Installing Debian's Chromium without windows …", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"]
-    for command in (["apt-get", "update", "-qq"], install):
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+    patience = ["-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"]
+    install = ["install", "-y", "--no-install-recommends", WITHOUT_WINDOWS, "fonts-liberation"]
+    for command in (["update"], install):
+        subprocess.run(
+            ["apt-get", *patience, *command], env=environment, stdout=subprocess.DEVNULL, check=False
+        )
 
 
 def _from_playwright() -> None:
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        return  # Debian's package brings its libraries along; Playwright's build often lacks some
     print("No Chromium yet: fetching Playwright's …", flush=True)
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
 
 
 if __name__ == "__main__":
+    fetch()
     print(get())
