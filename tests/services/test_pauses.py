@@ -17,10 +17,10 @@ from webapp.services import agents, approvals, health, integrations, pauses, sta
 from webapp.services.approvals import freezing
 from webapp.services.audit import COMMAND, Actor
 from webapp.services.standstill import EVERYTHING, Standstill
-from webapp.store import models
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, Approval, Entry, Integration, Pause, State, Tool
+from webapp.store.models import approvals as tables
 
 READ = tool("get_ticket", "Get one ticket")
 WRITE = tool("delete_ticket", "Delete one ticket")
@@ -67,7 +67,7 @@ def let_pass(monkeypatch: pytest.MonkeyPatch, minutes: float) -> None:
         approvals.decisions,
         approvals.asking,
         approvals.runs,
-        models,
+        tables,
     ):
         monkeypatch.setattr(module, "now", lambda: later)
 

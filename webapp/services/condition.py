@@ -51,7 +51,9 @@ _here = _Here()
 
 
 def configure(config: Config) -> None:
+    """Of a program that begins: nothing of it is known yet."""
     _here.data = config.data
+    stopped_writing()
 
 
 def wrote(error: Exception | None = None) -> None:
