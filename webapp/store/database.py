@@ -66,7 +66,7 @@ def _unlock(path: Path, sealed: str | None) -> None:
 def connect(data: Path, url: str) -> Sqlite | Postgresql:
     """The store of a DATABASE_URL; without one, the file in `data`."""
     if not url or url.startswith("sqlite:///"):
-        return Sqlite(Path(url.removeprefix("sqlite:///")) if url else data / DATABASE_FILE)
+        return Sqlite(Path(url.removeprefix("sqlite:///")) if url else data / DATABASE_FILE, shared=True)
     if url.startswith(("postgresql://", "postgres://")):
         return Postgresql(f"postgresql://{url.partition('://')[2]}")
     raise StoreProblem("DATABASE_URL must start with sqlite:/// or postgresql://")
