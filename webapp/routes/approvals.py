@@ -87,11 +87,8 @@ def show(approval_id: str) -> ResponseReturnValue:
 def arguments(approval_id: str) -> ResponseReturnValue:
     """All of them, as a file; what can't be seen is written as its number."""
     approval = approvals.get(approval_id)
-    given = approvals.arguments_of(approval)
-    others = {
-        "answers": approvals.answers_of(approval), "requestState": approvals.server_state_of(approval),
-        "_meta": approvals.besides_of(approval),
-    }  # fmt: skip
+    given, along = approvals.arguments_of(approval), approvals.sent_along(approval)
+    others = {"answers": along.answers, "requestState": along.server_state, "_meta": along.besides}
     more = {name: part for name, part in others.items() if part}
     text = json.dumps({"arguments": given, **more} if more else given, indent=2)
     headers = {"Content-Disposition": f'attachment; filename="{approval_id}.json"'}

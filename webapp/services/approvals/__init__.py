@@ -19,16 +19,14 @@ from webapp.services.approvals.record import (
     DECIDED,
     FINISHED,
     OPEN,
-    answers_of,
     arguments_of,
     asked_with,
-    besides_of,
     get,
     of_agent,
     of_call,
     recent_of,
     result_of,
-    server_state_of,
+    sent_along,
     states_of,
 )
 from webapp.services.approvals.runs import (
@@ -44,9 +42,9 @@ from webapp.services.approvals.runs import (
 )
 
 __all__ = [
-    "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked", "answers_of",
-    "arguments_of", "ask", "asked_with", "attend", "besides_of", "claim", "decide", "decide_all", "delivered",
+    "CHANGED", "DECIDED", "FINISHED", "KEEP_OUTCOME", "OPEN", "START_WITHIN", "Asked",
+    "arguments_of", "ask", "asked_with", "attend", "claim", "decide", "decide_all", "delivered",
     "expire_old", "extend", "fail", "finish", "get", "give_reason", "is_claimed", "lost", "of_agent",
-    "of_call", "put_back", "recent_of", "release", "result_of", "server_state_of", "settle_clocks", "startable",
+    "of_call", "put_back", "recent_of", "release", "result_of", "sent_along", "settle_clocks", "startable",
     "states_of", "too_late", "withdraw", "withdraw_all", "withdraw_asked_by", "withdraw_changed", "withdraw_of",
 ]  # fmt: skip

@@ -130,16 +130,16 @@ def _mark(rows: list[Approval], waiting: int) -> str:
 def card(approval: Approval, reader: User, waiting: Iterable[Approval] | None = None) -> Card:
     arguments = record.arguments_of(approval)
     name = approval.tool.name if approval.tool else approval.catalogue_name.rpartition(":")[2]
-    declared = _declared(approval.tool)
+    declared, along = _declared(approval.tool), record.sent_along(approval)
     made = Card(
         approval,
         in_words(name, arguments, declared),
         difference(arguments, last_approved(approval)),
         result=record.result_of(approval) if approval.result else None,
         sight=sight.kept(approval.id),
-        replies=record.answers_of(approval),
-        server_state=record.server_state_of(approval),
-        besides=record.besides_of(approval),
+        replies=along.answers,
+        server_state=along.server_state,
+        besides=along.besides,
         declared=declared,
     )
     if not made.open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from webapp.errors import NotFound
@@ -17,6 +18,15 @@ FINISHED = ("done", "failed", "denied", "expired", "withdrawn", "unknown")
 # In `_meta`, what MCP itself and tracing have there: no server does anything else because of them.
 OF_MCP, OF_TRACES = "io.modelcontextprotocol/", {"progressToken", "traceparent", "tracestate", "baggage"}
 CANNOT_FIND = "There is no such approval."
+
+
+@dataclass(frozen=True)
+class SentAlong:
+    """What reaches the server with the arguments."""
+
+    answers: dict[str, Any]  # of the agent, to what the server asked back, by the names of the questions
+    server_state: str  # what the server handed out itself: nobody else can read it, or tell whether it did
+    besides: dict[str, Any]  # in `_meta`, which the server may act on as on an argument
 
 
 def get(approval_id: str) -> Approval:
@@ -44,27 +54,19 @@ def asked_with(approval: Approval) -> dict[str, Any]:
     return found or {}
 
 
-def answers_of(approval: Approval) -> dict[str, Any]:
-    """What the agent answers to what the server asked back, by the names of the questions."""
-    answers = asked_with(approval).get("another_round", {}).get("inputResponses")
-    return answers if isinstance(answers, dict) else {}
-
-
-def server_state_of(approval: Approval) -> str:
-    """What its server is given back as the state that it handed out itself; nobody else can read it, or tell whether it
-    did."""
-    return str(asked_with(approval).get("another_round", {}).get("requestState", ""))
-
-
 def is_usual(key: str) -> bool:
     return key.startswith(OF_MCP) or key in OF_TRACES
 
 
-def besides_of(approval: Approval) -> dict[str, Any]:
-    """What the agent sends along in `_meta`, which its server may act on as on an argument."""
-    return {
-        key: value for key, value in (asked_with(approval).get("meta") or {}).items() if not is_usual(key)
-    }
+def sent_along(approval: Approval) -> SentAlong:
+    asked = asked_with(approval)
+    another_round, meta = asked.get("another_round", {}), asked.get("meta") or {}
+    answers = another_round.get("inputResponses")
+    return SentAlong(
+        answers if isinstance(answers, dict) else {},
+        str(another_round.get("requestState", "")),
+        {key: value for key, value in meta.items() if not is_usual(key)},
+    )
 
 
 def of_call(approval_id: str, agent_id: int, tool_id: int, arguments: dict[str, Any]) -> Approval:
