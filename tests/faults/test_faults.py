@@ -8,9 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from tests.databases import on_sqlite_only
 from tests.house import PASSWORD, House, text_of
 from tests.serving import Gatehouse, Process, free_port, gatehouse, listens, practice_server
 from tests.upstream import certificates
+from tests.waiting import until
 
 NOTE = {"ticket_id": "T-1041", "text": "written by an agent"}
 
@@ -35,13 +34,6 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def settled(house: House) -> None:
     house.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
-
-
-def until(found: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end, f"not {what} in {seconds} s"
-        threading.Event().wait(0.1)
 
 
 def get(running: Gatehouse, path: str) -> httpx2.Response:
@@ -69,11 +61,11 @@ def wait_for(running: Gatehouse, reason: str) -> None:
     def said() -> bool:
         return all(one["code"] == 503 and one["reasons"] == [reason] for one in each(running))
 
-    until(said, f"not ready: {reason} (it says {ready(running)})")
+    until(said, f"not ready: {reason} (it says {ready(running)})", 120)
 
 
 def wait_ready(running: Gatehouse) -> None:
-    until(lambda: all(one["code"] == 200 for one in each(running)), "ready again")
+    until(lambda: all(one["code"] == 200 for one in each(running)), "ready again", 120)
 
 
 def notes(practice: str) -> int:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -17,6 +14,7 @@ import pytest
 
 from tests.gateway.test_calls import done
 from tests.house import HELD_SECONDS, House, text_of
+from tests.waiting import until
 from webapp.errors import Stale
 from webapp.services import approvals
 from webapp.services.audit import COMMAND
@@ -47,14 +45,6 @@ def fetched(
     while (facts := result.get("structuredContent") or {}).get("status") == "running":
         result = house.call(key, "gatehouse__await_approval", {"approval_id": facts["approval_id"]})["result"]
     return result
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something another thread does."""
-    end, event = time.monotonic() + 60, threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        event.wait(0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ import pytest
 
 from config import Config
 from tests.gateway.test_agent_errors import failed
-from tests.gateway.test_approvals import until
 from tests.house import House, served
+from tests.waiting import until
 from webapp.asgi import program
 from webapp.gateway.quotas import ASKS_AT_ONCE
 from webapp.services.agent_errors import ABOUT

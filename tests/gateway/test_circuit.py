@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.gateway.test_agent_errors import failed
-from tests.gateway.test_approvals import until
 from tests.gateway.test_odd_servers import hangs_up, serving
 from tests.house import House, text_of
 from tests.services.farm import Farm, farm
 from tests.upstream.zoo import Answer, Ask, always, result
+from tests.waiting import eventually, until
 from webapp.errors import BadReply, EgressDenied, NeedsAuthorization, RpcError, Unreachable, UpstreamError
 from webapp.gateway import circuit
 from webapp.gateway.circuit import OPENS_AFTER, Circuit
@@ -60,12 +60,6 @@ async def failing(one: Circuit, times: int, error: Exception = GONE) -> None:
     for _ in range(times):
         with pytest.raises(type(error)):
             await one.run(lambda: fails(error))
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def asked_while_open(one: Circuit) -> Unreachable:

@@ -10,10 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.gateway.test_approvals import NOTE, ask, fetched, until
+from tests.gateway.test_approvals import NOTE, ask, fetched
 from tests.gateway.test_calls import done
 from tests.gateway.test_waiting_on_the_wire import modern
 from tests.house import PASSWORD, House, text_of, token_in
+from tests.waiting import until
 from webapp.errors import Forbidden, InvalidInput, Stale
 from webapp.services import accounts, agents, approvals
 from webapp.services.approvals import asking, decisions, sight, standing

@@ -13,10 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.gateway.test_list_changed import wait_for
 from tests.house import PASSWORD, last_message, token_in
 from tests.serving import Gatehouse, alive, gatehouse
 from tests.talkative import Talkative, talkative
+from tests.waiting import until
 
 MODERN = "2026-07-28"
 META = {
@@ -146,7 +146,7 @@ def test_a_program_that_hangs_up_when_it_came_again_takes_the_call_with_it(
         then.http.timeout = httpx2.Timeout(2)
         with pytest.raises(httpx2.ReadTimeout):
             then.call(requestState=state)
-        wait_for(lambda: len(rows(gate)) == before + 1)
+        until(lambda: len(rows(gate)) == before + 1)
         assert newest(gate) == "cancelled"
 
 
@@ -154,7 +154,7 @@ def test_a_program_that_comes_too_late_hears_so(gate: Gatehouse, key: str) -> No
     with program(gate, key, 0) as first, program(gate, key, 1) as then:
         before = len(rows(gate))
         asked = first.call(BRIEF)
-        wait_for(lambda: len(rows(gate)) == before + 1)
+        until(lambda: len(rows(gate)) == before + 1)
         assert newest(gate) == "failed"
         answer = then.call(BRIEF, **answers(asked, name="Bo"))["result"]
         assert answer["isError"] and answer["_meta"]["gatehouse/error"]["kind"] == "timeout"
@@ -179,6 +179,6 @@ def test_a_call_whose_worker_is_gone_is_not_waited_for_longer_than_it_could_take
         asked = first.call(BRIEF)
         first.http.close()
         os.kill(gone := gate.workers()[0], sign)
-        wait_for(lambda: not alive(gone))
+        until(lambda: not alive(gone))
         answer = then.call(BRIEF, **answers(asked, name="Bo"))["result"]
         assert answer["isError"] and answer["_meta"]["gatehouse/error"]["kind"] == "unknown_outcome"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -17,6 +16,7 @@ from mcp_types import ToolListChangedNotification
 from tests.house import House, last_message
 from tests.serving import free_port
 from tests.shifting import Shifting, shifting
+from tests.waiting import until
 from webapp.gateway import news
 from webapp.services import agents
 from webapp.services.audit import COMMAND
@@ -235,16 +235,16 @@ def test_a_server_that_comes_back_with_other_tools_is_asked_for_them(house: Hous
     port = free_port()
     with shifting(era="new", port=port) as before:
         house.run("add-server", before.url, "--name", "restarted", "--allow-private")
-        wait_for(lambda: listened_to(before))
+        until(lambda: listened_to(before))
     with shifting(era="new", port=port, tool="get_other"):
-        wait_for(lambda: "get_other" in str(house.listed("tools", "restarted")))
+        until(lambda: "get_other" in str(house.listed("tools", "restarted")))
 
 
 def test_a_servers_new_tool_reaches_agents_by_itself(house: House, key: str, server: Shifting) -> None:
     async def journey() -> None:
         async with house.client(key, mode="auto") as client:
             async with client.listen(tools_list_changed=True) as events:
-                await asyncio.to_thread(wait_for, lambda: listened_to(server))
+                await asyncio.to_thread(until, lambda: listened_to(server))
                 await asyncio.to_thread(server.offer, "get_second")
                 await asyncio.wait_for(anext(aiter(events)), 60)
                 assert any(tool.name.endswith("get_second") for tool in (await client.list_tools()).tools)
@@ -255,15 +255,8 @@ def test_a_servers_new_tool_reaches_agents_by_itself(house: House, key: str, ser
 def test_a_flood_of_changes_is_few_syncs(house: House, server: Shifting) -> None:
     lists = server.asked.count("tools/list")
     server.offer("get_third", times=2000)
-    wait_for(lambda: "get_third" in str(house.listed("tools")))
+    until(lambda: "get_third" in str(house.listed("tools")))
     assert server.asked.count("tools/list") - lists <= 8
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def listened_to(server: Shifting) -> bool:

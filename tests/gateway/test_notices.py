@@ -14,10 +14,11 @@ import pytest
 
 from config import Config
 from tests.authority import authority
-from tests.gateway.test_approvals import NOTE, ask, until
+from tests.gateway.test_approvals import NOTE, ask
 from tests.house import PASSWORD, House, served, text_of, token_in
 from tests.mail_server import MailServer, mail_server
 from tests.signing_in import connected, sign_in
+from tests.waiting import until
 from webapp.asgi import program
 from webapp.services import approvals, integrations, notices, sync
 from webapp.services.audit import COMMAND

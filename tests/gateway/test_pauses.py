@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.test_approvals import NOTE, ask, until
+from tests.gateway.test_approvals import NOTE, ask
 from tests.gateway.test_calls import done
 from tests.house import House, text_of
+from tests.waiting import until
 from webapp.services import approvals
 from webapp.store.models import Entry
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.test_approvals import until
 from tests.gateway.test_calls import done
 from tests.house import PASSWORD, House
+from tests.waiting import until
 from webapp.errors import Forbidden, NotFound, Refused, Stale, TooMany
 from webapp.gateway import people
 from webapp.services import accounts, approvals, desk, tools

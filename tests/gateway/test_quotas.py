@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from tests.gateway.test_agent_errors import failed
-from tests.gateway.test_approvals import until
 from tests.gateway.test_odd_servers import answering, serving
 from tests.house import PASSWORD, House, text_of, token_in
 from tests.keys import AGENTS
 from tests.services.farm import Farm, farm
 from tests.serving import Gatehouse, gatehouse
 from tests.upstream.zoo import Answer, Ask, result
+from tests.waiting import until
 from webapp.gateway.holding import Guest
 from webapp.gateway.waiting import WaitingRoom
 from webapp.services import quotas

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from config import Config
-from tests.gateway.test_approvals import ask, fetched, until
+from tests.gateway.test_approvals import ask, fetched
 from tests.gateway.test_calls import done
 from tests.gateway.test_odd_servers import serving
 from tests.house import House, text_of
 from tests.services.farm import farm
 from tests.upstream.zoo import Answer, Ask, result
+from tests.waiting import until
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogues
 from webapp.services import approvals, intents

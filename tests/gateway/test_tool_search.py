@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from mcp import MCPError
 
-from tests.gateway.test_approvals import NOTE, ask, until, waiting
+from tests.gateway.test_approvals import NOTE, ask, waiting
 from tests.gateway.test_calls import done
 from tests.house import House, text_of, token_in
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import Answer, Ask, modern, result
+from tests.waiting import until
 from webapp.store.models import Agent, Integration
 
 AGENTS = "/settings/agents"

@@ -13,9 +13,10 @@ import httpx2
 import pytest
 from mcp.client.subscriptions import Subscription, ToolsListChanged
 
-from tests.gateway.test_list_changed import EVENTS, id_in, tells, wait_for
+from tests.gateway.test_list_changed import EVENTS, id_in, tells
 from tests.serving import Gatehouse, gatehouse
 from tests.shifting import Shifting, shifting
+from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 BOTH = (0, 1)
@@ -48,7 +49,7 @@ def test_whichever_worker_is_asked_knows_what_was_told(gate: Gatehouse, key: str
     before = id_in(get(0))
     assert [tells(get(worker, before)) for worker in BOTH] == [False, False]
     server.offer("get_news")
-    wait_for(lambda: "get_news" in str(gate.house.listed("tools", "shifting")))
+    until(lambda: "get_news" in str(gate.house.listed("tools", "shifting")))
     told = [get(worker, before) for worker in BOTH]
     assert [tells(reply) for reply in told] == [True, True]
     assert [tells(get(worker, id_in(told[1 - worker]))) for worker in BOTH] == [False, False]
@@ -118,10 +119,10 @@ def test_another_worker_listens_when_the_one_that_did_is_gone(server: Shifting, 
     with gatehouse(tmp_path) as gate:
         before = listeners(server)
         gate.house.run("add-server", server.url, "--name", "shifting", "--allow-private")
-        wait_for(lambda: listeners(server) == before + 1)
+        until(lambda: listeners(server) == before + 1)
         for pid in gate.workers():
             os.kill(pid, signal.SIGTERM)
-        wait_for(lambda: listeners(server) == before + 2)
+        until(lambda: listeners(server) == before + 2)
 
 
 def test_an_open_subscription_holds_up_no_stop(server: Shifting, tmp_path: Path) -> None:

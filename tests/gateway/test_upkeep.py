@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.routes.settings_house import (  # noqa: F401
 )  # fmt: skip
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, Ask, modern, result
+from tests.waiting import eventually
 from webapp.gateway import upkeep
 from webapp.gateway.upkeep import Upkeep
 from webapp.services import audit, daily_backups, intents, retention, tallying, turns
@@ -55,12 +56,6 @@ async def running(writer: Writer, job: str) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         writer.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def living() -> set[str]:
@@ -107,7 +102,7 @@ def test_all_servers_that_are_due_are_asked_side_by_side_and_by_one_worker_each(
         async with AsyncExitStack() as stack:
             for _ in range(workers):
                 await stack.enter_async_context(running(Writer(), "look_after_servers"))
-            await until(lambda: Tool.select().where(Tool.name == "get_news").count() == len(names))
+            await eventually(lambda: Tool.select().where(Tool.name == "get_news").count() == len(names))
 
     asyncio.run(live())
     assert sorted(gathering.asked) == sorted(f"/{name}" for name in names)
@@ -128,16 +123,16 @@ def test_a_server_that_does_not_answer_holds_up_no_other(
 
     async def live() -> None:
         async with running(Writer(), "look_after_servers"):
-            await until(lambda: gathering.asked == ["/slow"])
+            await eventually(lambda: gathering.asked == ["/slow"])
             for _ in range(2):
                 moment = now()
                 Integration.update(sync_due_at=moment).where(Integration.id == other.id).execute()
-                await until(lambda: synced_since(moment))  # noqa: B023 - awaited within
+                await eventually(lambda: synced_since(moment))  # noqa: B023 - awaited within
             assert gathering.asked == ["/slow"], "it is still waited for"
             gathering.asked.append("enough")
             servers.put(modern(tools_list=gathering), "/other")
             Integration.update(sync_due_at=now()).where(Integration.id == other.id).execute()
-            await until(lambda: Tool.select().where(Tool.name == "get_news").count() == 2)
+            await eventually(lambda: Tool.select().where(Tool.name == "get_news").count() == 2)
 
     asyncio.run(live())
 
@@ -151,7 +146,7 @@ def test_a_silent_worker_is_settled_even_when_the_clock_was_set_back(
 
     async def live() -> None:
         async with running(Writer(), "beat"):
-            await until(lambda: living() == {"me"})
+            await eventually(lambda: living() == {"me"})
 
     asyncio.run(live())
 
@@ -182,14 +177,14 @@ def test_after_a_standstill_the_others_get_time_to_beat(
     async def live() -> None:
         writer = Writer()
         async with running(writer, "beat"):
-            await until(lambda: living() == {"me"} and looks[-1:] == [True])
+            await eventually(lambda: living() == {"me"} and looks[-1:] == [True])
             writer.submit(lambda: (stands.set(), goes_on.wait(60)))
-            await until(stands.is_set)
+            await eventually(stands.is_set)
             await asyncio.sleep(1.1)  # longer than anybody may be silent
             before = len(looks)
             goes_on.set()
             dies("the other", -timedelta(seconds=1.5))
-            await until(lambda: living() == {"me"})
+            await eventually(lambda: living() == {"me"})
             assert not looks[before], "it lived through the same, perhaps"
 
     asyncio.run(live())
@@ -204,7 +199,7 @@ def test_the_schedule_survives_a_failure_of_the_store(store: None, monkeypatch: 
         async with running(Writer(), "look_after_servers"):
             await asyncio.sleep(0.3)
             database.execute_sql("ALTER TABLE elsewhere RENAME TO integration")
-            await until(lambda: Integration.get().state == "unreachable")
+            await eventually(lambda: Integration.get().state == "unreachable")
 
     asyncio.run(live())
 
@@ -220,8 +215,8 @@ def test_the_log_is_counted_ahead_and_shortened_by_itself(store: None, tmp_path:
 
     async def live() -> None:
         async with running(Writer(), "look_after_log"):
-            await until(lambda: tallying.tallied() >= 4)
-            await until(lambda: not Entry.select().where(Entry.id < 3).exists())
+            await eventually(lambda: tallying.tallied() >= 4)
+            await eventually(lambda: not Entry.select().where(Entry.id < 3).exists())
 
     asyncio.run(live())
     assert audit.verify().intact
@@ -252,7 +247,7 @@ def test_one_of_two_workers_makes_the_backup_that_is_due(
 
     async def scene() -> None:
         async with running(Writer(), "keep_copies"), running(Writer(), "keep_copies"):
-            await until(lambda: len(daily_backups.kept()) > 0 and len(taken) > 10)
+            await eventually(lambda: len(daily_backups.kept()) > 0 and len(taken) > 10)
 
     asyncio.run(scene())
     assert len(daily_backups.kept()) == 1 and taken.count(True) == 1
@@ -272,10 +267,10 @@ def test_a_backup_that_fails_stops_no_upkeep(
 
     async def scene() -> None:
         async with running(Writer(), "keep_copies"):
-            await until(lambda: daily_backups.problem() != "")
+            await eventually(lambda: daily_backups.problem() != "")
             (tmp_path / "data" / "backups").unlink()
             with writing():
                 turns.put_off(daily_backups.DUE, now() - timedelta(minutes=1))
-            await until(lambda: len(daily_backups.kept()) == 1 and daily_backups.problem() == "")
+            await eventually(lambda: len(daily_backups.kept()) == 1 and daily_backups.problem() == "")
 
     asyncio.run(scene())

@@ -19,9 +19,9 @@ from mcp_types import CallToolResult, ElicitResult, TextContent
 
 from config import Config
 from tests.gateway.test_approvals import fetched
-from tests.gateway.test_list_changed import wait_for
 from tests.house import PASSWORD, House, last_message, served
 from tests.talkative import Talkative, talkative
+from tests.waiting import until
 from webapp.asgi import program
 from webapp.gateway import again
 
@@ -84,7 +84,7 @@ def quiet(house: House, servers: dict[str, Talkative]) -> Iterator[None]:
 
 def decide(house: House, how: str = "approve") -> str:
     """The open approval, once there is one."""
-    wait_for(lambda: len(house.listed("approvals")) > 0)
+    until(lambda: len(house.listed("approvals")) > 0)
     approval = str(house.listed("approvals")[0]["id"])
     house.run("decide", approval, how)
     return approval
@@ -133,7 +133,7 @@ def test_a_modern_program_gets_its_result_after_several_rounds(
         rounds = Rounds()
         async with client(house, key, "auto", rounds) as it:
             call = asyncio.create_task(it.call_tool("s-new__get_with_logs", {}))
-            await asyncio.to_thread(wait_for, lambda: len(rounds) > 1)
+            await asyncio.to_thread(until, lambda: len(rounds) > 1)
             await asyncio.to_thread(decide, house)
             assert text(await call) == "logged"
 
@@ -160,7 +160,7 @@ def test_a_modern_program_hears_of_a_denial(house: House, key: str, coming_back:
         rounds = Rounds()
         async with client(house, key, "auto", rounds) as it:
             call = asyncio.create_task(it.call_tool("s-new__get_with_logs", {}))
-            await asyncio.to_thread(wait_for, lambda: len(rounds) > 1)
+            await asyncio.to_thread(until, lambda: len(rounds) > 1)
             await asyncio.to_thread(decide, house, "deny")
             result = await call
             assert result.is_error and "denied" in text(result)
@@ -213,7 +213,7 @@ def test_who_wants_progress_hears_that_it_waits_and_then_of_the_run(
     async def journey() -> None:
         async with client(house, patient, mode) as it:
             call = asyncio.create_task(it.call_tool("s-new__get_in_steps", {}, progress_callback=note))
-            await asyncio.to_thread(wait_for, lambda: len(heard) > 2)
+            await asyncio.to_thread(until, lambda: len(heard) > 2)
             await asyncio.to_thread(decide, house)
             assert text(await call) == "in steps"
             assert any(message == "step" for _, message in heard)
@@ -258,7 +258,7 @@ def test_a_modern_call_that_is_asked_back_is_approved_with_its_answers(
         async with client(house, key, "auto") as it:
             call = asyncio.create_task(it.call_tool("s-new__delete_thing", {"thing": "printer"}))
             first = await asyncio.to_thread(decide, house)
-            await asyncio.to_thread(wait_for, lambda: len(house.listed("approvals")) == 1)
+            await asyncio.to_thread(until, lambda: len(house.listed("approvals")) == 1)
             second = house.listed("approvals")[0]["id"]
             assert second != first
             with house.browser() as page:
@@ -282,7 +282,7 @@ def test_a_program_of_the_handshake_era_is_asked_while_it_waits(
     async def journey() -> None:
         async with client(house, patient, "legacy") as it:
             call = asyncio.create_task(it.call_tool(f"s-{era}__delete_thing", {"thing": "printer"}))
-            await asyncio.to_thread(wait_for, lambda: len(house.listed("approvals")) == 1)
+            await asyncio.to_thread(until, lambda: len(house.listed("approvals")) == 1)
             await asyncio.to_thread(house.run, "decide", house.listed("approvals")[0]["id"], "approve")
             assert text(await call) == "Hello, Ann!"
 

@@ -15,10 +15,10 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
 
-from tests.gateway.test_list_changed import wait_for
 from tests.house import PASSWORD, token_in
 from tests.serving import Gatehouse, gatehouse
 from tests.talkative import Talkative, talkative
+from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 ERAS = ("old", "new")
@@ -115,14 +115,14 @@ def test_a_cancelled_call_is_cancelled_at_the_server(
     async def journey() -> None:
         async with program(gate, key, mode) as it:
             call = asyncio.create_task(it.call(f"s-{era}__get_slowly"))
-            await asyncio.to_thread(wait_for, lambda: "began" in server.events and it.progress != [])
+            await asyncio.to_thread(until, lambda: "began" in server.events and it.progress != [])
             call.cancel()
-            await asyncio.to_thread(wait_for, lambda: "cancelled" in server.events)
+            await asyncio.to_thread(until, lambda: "cancelled" in server.events)
             assert it.progress == [1]
 
     before = len(rows())
     asyncio.run(journey())
-    wait_for(lambda: len(rows()) > before)
+    until(lambda: len(rows()) > before)
     assert ("called it off" if mode == "legacy" else "hung up") in str(rows()[0])
 
 
@@ -138,7 +138,7 @@ def test_a_cancellation_is_heard_by_the_worker_that_calls(
             with gate.only(0):
                 session = await caller.shake_hands()
                 call = asyncio.create_task(caller.call(7, f"s-{era}__get_slowly", session))
-                await asyncio.to_thread(wait_for, lambda: "began" in server.events)
+                await asyncio.to_thread(until, lambda: "began" in server.events)
             with gate.only(worker):
                 await other.cancel(8, session)
                 await other.cancel(7, "gs--000000000000000000000000")
@@ -147,7 +147,7 @@ def test_a_cancellation_is_heard_by_the_worker_that_calls(
                 await asyncio.wait_for(asyncio.shield(call), 0.5)
             with gate.only(worker):
                 await other.cancel(7, session)
-            await asyncio.to_thread(wait_for, lambda: "cancelled" in server.events)
+            await asyncio.to_thread(until, lambda: "cancelled" in server.events)
             reply = await call
             assert reply.status_code == 200 and '"result"' not in reply.text and '"error"' not in reply.text
 
@@ -164,7 +164,7 @@ def test_another_agents_cancellation_is_nobodys(
         async with agent(gate, key) as caller, agent(gate, stranger) as other:
             session = await caller.shake_hands()
             call = asyncio.create_task(caller.call(7, "s-new__get_slowly", session))
-            await asyncio.to_thread(wait_for, lambda: "began" in server.events)
+            await asyncio.to_thread(until, lambda: "began" in server.events)
             await other.cancel(7, session)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(call), 0.5)
@@ -186,7 +186,7 @@ def test_a_servers_own_time_out_cancels_there_and_says_so(
         assert http.post("/settings/integrations/s-new/time-out", data=form).status_code == 200
         answer = gate.house.call(key, "s-new__get_slowly")["result"]
         assert answer["isError"] and answer["structuredContent"]["kind"] == "timeout"
-        wait_for(lambda: "cancelled" in server.events)
+        until(lambda: "cancelled" in server.events)
         form["call_seconds"] = ""
         assert http.post("/settings/integrations/s-new/time-out", data=form).status_code == 200
 

@@ -16,9 +16,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.gateway.test_approvals import fetched, until
+from tests.gateway.test_approvals import fetched
 from tests.house import PASSWORD, House, last_message, text_of, token_in
 from tests.serving import gatehouse, practice_server
+from tests.waiting import until
 
 NOTES = "mcp:desk:add_ticket_note"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests import databases
-from tests.gateway.test_approvals import until
 from tests.load.test_crash import clean_desk, connected, desk, logged, notes, practice
 from tests.serving import gatehouse
+from tests.waiting import until
 from webapp.services.intents import DEAD_AFTER
 
 __all__ = ["clean_desk", "practice"]

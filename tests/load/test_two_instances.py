@@ -23,12 +23,12 @@ import pytest
 
 from tests import postgres
 from tests.admin import Admin, admin_of, furnish
-from tests.gateway.test_list_changed import wait_for
 from tests.gateway.test_two_workers import heard, listeners
 from tests.house import House, token_in
 from tests.load.test_crash import connected, desk, logged, notes, settle, write
 from tests.serving import Gatehouse, answers, gatehouse, practice_server
 from tests.shifting import Shifting, shifting
+from tests.waiting import until
 from webapp.store.database import KEY_FILE
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
@@ -114,7 +114,7 @@ def test_who_leaves_at_one_is_out_at_the_other_and_their_agents_are_handed_over(
     assert "Owner ann@example.com" in ann[1].get(f"/settings/agents/{agent}").text
     (key,) = set(re.findall(r"gh_\w{8}_[\w-]{43}", made.text))
     for house in pair.houses:
-        wait_for(lambda house=house: "result" in house.call(key, "desk__list_tickets"))  # type: ignore[misc]
+        until(lambda house=house: "result" in house.call(key, "desk__list_tickets"))  # type: ignore[misc]
 
 
 def test_guesses_at_a_password_are_counted_together(pair: Pair) -> None:
@@ -145,17 +145,17 @@ def test_a_policy_set_at_one_holds_at_the_other(pair: Pair, ann: list[Admin]) ->
         assert ann[here].post(f"/tools/{tool}/policy", policy=policy).status == 303
         wanted = policy == "auto"
         assert runs(pair.houses[here]) is wanted, "where it was set it holds from the next call on"
-        wait_for(lambda there=there, wanted=wanted: runs(pair.houses[there]) is wanted)  # type: ignore[misc]
+        until(lambda there=there, wanted=wanted: runs(pair.houses[there]) is wanted)  # type: ignore[misc]
 
 
 def test_an_agent_revoked_at_one_is_refused_at_the_other(pair: Pair) -> None:
     key = pair.houses[0].agent("passer-by")
     for house in pair.houses:
-        wait_for(lambda house=house: "result" in house.call(key, "desk__list_tickets"))  # type: ignore[misc]
+        until(lambda house=house: "result" in house.call(key, "desk__list_tickets"))  # type: ignore[misc]
     pair.houses[1].run("revoke-agent", "passer-by")
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     for house in pair.houses:
-        wait_for(lambda house=house: house.post(message, key).status_code == 401)  # type: ignore[misc]
+        until(lambda house=house: house.post(message, key).status_code == 401)  # type: ignore[misc]
 
 
 # --- servers
@@ -165,7 +165,7 @@ def test_an_agent_revoked_at_one_is_refused_at_the_other(pair: Pair) -> None:
 def server(pair: Pair) -> Iterator[Shifting]:
     with shifting(era="new") as running:
         pair.houses[0].run("add-server", running.url, "--name", "shifting", "--allow-private")
-        wait_for(lambda: listeners(running) == 1)
+        until(lambda: listeners(running) == 1)
         yield running
 
 
@@ -194,7 +194,7 @@ def test_what_is_asked_at_one_and_approved_at_the_other_is_answered(
     text, waiting = f"asked at {asked}", "SELECT id FROM approval WHERE state = 'waiting'"
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(write, pair.houses[asked], pair.key, text)
-        wait_for(lambda: bool(pair.execute(waiting)))
+        until(lambda: bool(pair.execute(waiting)))
         ((approval,),) = pair.execute(waiting)
         decided = ann[1 - asked].post(f"/approvals/{approval}/decision", decision="approve")
         assert decided.status == 303
@@ -254,11 +254,11 @@ def test_the_key_is_not_turned_at_one_while_the_other_runs(pair: Pair) -> None:
     one.house.run("rotate-key")
     assert (one.data / KEY_FILE).read_bytes() != key_file
     two.start()
-    wait_for(lambda: answers(f"{two.url}/healthz"))
-    wait_for(lambda: reasons(two) == ["key_wrong"])
+    until(lambda: answers(f"{two.url}/healthz"))
+    until(lambda: reasons(two) == ["key_wrong"])
     assert reasons(one) == []
     shutil.copy2(one.data / KEY_FILE, two.data / KEY_FILE)
-    wait_for(lambda: reasons(two) == [])
+    until(lambda: reasons(two) == [])
     assert ["result" in house.call(pair.key, "desk__list_tickets") for house in pair.houses] == [True, True]
 
 
@@ -274,5 +274,5 @@ def test_a_due_server_is_synced_by_one(pair: Pair, server: Shifting) -> None:
     before = server.asked.count("tools/list")
     for number in (1, 2):
         pair.execute("UPDATE integration SET sync_due_at = '2020-01-01' WHERE name = 'shifting'")
-        wait_for(lambda number=number: server.asked.count("tools/list") >= before + number)  # type: ignore[misc]
+        until(lambda number=number: server.asked.count("tools/list") >= before + number)  # type: ignore[misc]
     assert server.asked.count("tools/list") == before + 2

@@ -13,9 +13,8 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from tests.load import clock as clocks
 from tests.load.kills import COUNTED, TOKEN
 from tests.load.soak import Standing
 from tests.serving import Gatehouse, gatehouse
+from tests.waiting import until
 from webapp import asgi, create_app
 from webapp.gateway import upkeep
 from webapp.services import daily_backups, keys, retention
@@ -117,7 +117,11 @@ class Life:
     def pass_on(self, calls: int, hours: float = 1) -> None:
         self.clock.move(timedelta(hours=hours))
         self.began = now()
-        until(lambda: self.house.do(self.is_done), f"what was due at {self.began:%d %b %H:%M} has happened")
+        until(
+            lambda: self.house.do(self.is_done),
+            f"what was due at {self.began:%d %b %H:%M} has happened",
+            LONGEST,
+        )
         self.syncs += SERVERS
         self.ask(calls)
         self.read("notes__list_notes")
@@ -157,7 +161,7 @@ class Life:
         approval = answer["result"]["structuredContent"]["approval_id"]
         if approve:
             self.house.run("decide", approval, "approve")
-            until(lambda: self.state_of(approval) == "done", f"{approval} ran")
+            until(lambda: self.state_of(approval) == "done", f"{approval} ran", LONGEST)
 
     def state_of(self, approval: str) -> str:
         return self.house.do(lambda: str(Approval.get_by_id(approval).state))
@@ -202,13 +206,6 @@ class Life:
             self.syncs, self.service.refreshes,
             {state: states.count(state) for state in set(states)},
         )  # fmt: skip
-
-
-def until(done: Callable[[], bool], what: str) -> None:
-    end, pause = time.monotonic() + LONGEST, threading.Event()
-    while not done():
-        assert time.monotonic() < end, f"not in {LONGEST} s: {what}"
-        pause.wait(0.1)
 
 
 def size(data: Path) -> int:

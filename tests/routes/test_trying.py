@@ -16,12 +16,12 @@ import httpx2
 import pytest
 
 from config import Config
-from tests.gateway.test_approvals import until
 from tests.gateway.test_calls import done
 from tests.house import PASSWORD, House, served, token_in
 from tests.routes.visitors import text_of
 from tests.services.farm import Farm, farm
 from tests.upstream.zoo import Answer, Ask, legacy, result
+from tests.waiting import until
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
 from webapp.services import approvals, tools

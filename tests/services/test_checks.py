@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from tests.services.conftest import Connect
 from tests.services.farm import Farm, tool
 from tests.upstream.zoo import Answer, always, guarded, modern, page, silent
+from tests.waiting import until
 from webapp.errors import Forbidden
 from webapp.services import checks, integrations
 from webapp.services.audit import Actor
@@ -30,13 +29,6 @@ def draft(store: None, servers: Farm, ann: Actor) -> Integration:
 
 def nothing_runs() -> bool:
     return not any(thread.name == "check" for thread in threading.enumerate())
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        threading.Event().wait(0.02)
 
 
 def test_a_check_that_is_well_leads_to_the_sign_in_step(servers: Farm, draft: Integration) -> None:

@@ -6,12 +6,12 @@ import fcntl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from config import ROOT
 from tests.databases import on_sqlite_only
+from tests.waiting import until
 from webapp.services import audit
 from webapp.services.audit import COMMAND
 from webapp.store.database import open_store, writing
@@ -30,15 +30,16 @@ with Turnstile(Path(sys.argv[1])).passed():
 
 def until_somebody_waits(folder: Path) -> None:
     """The line is held by whoever is next."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def is_held() -> bool:
         with (folder / "turn.line").open() as line:
             try:
                 fcntl.flock(line, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody stands in line")
+                return True
+        return False
+
+    until(is_held, "somebody stands in line")
 
 
 def beside(work: Callable[[], None]) -> threading.Thread:
