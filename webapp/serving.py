@@ -98,6 +98,7 @@ def on_starting(arbiter: Arbiter) -> None:
     memory.keep_little()
     _take_all_connections()
     importlib.import_module("webapp.asgi")
+    importlib.import_module("webapp.routes").load()
     gc.collect()
     gc.freeze()
 

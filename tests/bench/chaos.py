@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.measure import Run
-from tests.load.chaos import Scene, scene
+from tests.load.chaos import TOOLS, Scene, scene
 from tests.load.faults import KINDS
 
 RATES = (200, 0)  # calls a second of 32 agents; 0: as fast as they can
-PAUSE = 1.0  # between two calls of one tool of a broken server; each has two tools
+PAUSES = (10.0, 4.0, 1.0)  # seconds between two calls of one tool of a broken server; each has two tools
 
 
 def chaos(rounds: int, seconds: float) -> None:
@@ -30,17 +30,23 @@ def chaos(rounds: int, seconds: float) -> None:
         }
         quiet = [_middle(rounds, measure) for measure in measures.values()]
         here.throw_the_switch()
-        with _calls_to_the_broken(here):
-            loud = [_middle(rounds, measure) for measure in measures.values()]
+        loud = {}
+        for pause in PAUSES:
+            with _calls_to_the_broken(here, pause):
+                runs = [_middle(rounds, measure) for measure in measures.values()]
+            loud[f"{len(KINDS) * len(TOOLS) / pause:.0f} broken calls/s"] = runs
         print(
             f"\n{f'32 agents, {len(KINDS)} broken servers':<40}{'calls/s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p95 ×':>7}"
         )
-        for words, before, now in zip(measures, quiet, loud, strict=True):
-            for what, run in ((words, before), ("  with chaos", now)):
-                print(
-                    f"{what:<40}{run.rate:>9,.0f}{run.p50:>9.2f}{run.p95:>9.2f}{run.p95 / before.p95:>7.2f}"
-                )
+        for number, (words, before) in enumerate(zip(measures, quiet, strict=True)):
+            _line(words, before, before)
+            for what, runs in loud.items():
+                _line(f"  with {what}", runs[number], before)
         print(f"calls to broken servers meanwhile: {sum(map(len, here.answers.values())):,}", flush=True)
+
+
+def _line(words: str, run: Run, before: Run) -> None:
+    print(f"{words:<40}{run.rate:>9,.0f}{run.p50:>9.2f}{run.p95:>9.2f}{run.p95 / before.p95:>7.2f}")
 
 
 def _middle(rounds: int, measure: Callable[[], Run]) -> Run:
@@ -49,10 +55,10 @@ def _middle(rounds: int, measure: Callable[[], Run]) -> Run:
 
 
 @contextlib.contextmanager
-def _calls_to_the_broken(here: Scene) -> Iterator[None]:
+def _calls_to_the_broken(here: Scene, pause: float) -> Iterator[None]:
     over = threading.Event()
     suffering = threading.Thread(
-        target=lambda: asyncio.run(here.suffer(lambda _: not over.is_set(), pause=PAUSE))
+        target=lambda: asyncio.run(here.suffer(lambda _: not over.is_set(), pause=pause))
     )
     suffering.start()
     try:

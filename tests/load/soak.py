@@ -104,6 +104,7 @@ class Bustle:
     async def _agents(self) -> None:
         headers = {"authorization": f"Bearer {self._here.agents}"}
         headers["accept"] = "application/json, text/event-stream"
+        headers["connection"] = "close"  # so that either worker may answer
         async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False) as http:
             await asyncio.gather(*(self._write(http, n) for n in range(4)), self._list(http))
 
@@ -151,6 +152,8 @@ class Bustle:
     def _browse(self) -> None:
         self._here.commands.run("create-user", "ann@example.com", "--role", "admin", stdin=PASSWORD + "\n")
         with self._here.served.house.browser() as person:
+            # Both workers show all pages from the first minute on, as with people who come and go.
+            person.headers["connection"] = "close"
             for path in itertools.cycle(PAGES):
                 if self._over.wait(0.5):
                     return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from types import ModuleType
 
 from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -28,9 +29,14 @@ OUT_OF_DATE = Refused(
 )  # fmt: skip
 
 
+def load() -> list[ModuleType]:
+    """All pages, with what they need. Until somebody asks for one, a command starts without."""
+    return [importlib.import_module(f"webapp.routes.{noun}") for noun in NOUNS]
+
+
 def init_app(app: Flask) -> None:
-    for noun in NOUNS:
-        app.register_blueprint(importlib.import_module(f"webapp.routes.{noun}").bp)
+    for module in load():
+        app.register_blueprint(module.bp)
     app.teardown_request(lambda _: logs.over())
     app.register_error_handler(Refused, refused)
     app.register_error_handler(CSRFError, stale_form)

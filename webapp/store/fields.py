@@ -19,6 +19,8 @@ def now() -> datetime:
 def storable(text: str) -> str:
     """Servers send lone surrogates and zero bytes in JSON; not every database takes them, and no row may be lost
     to one."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cysqlite
-from peewee import SQL, OperationalError, fn
+from peewee import SQL, OperationalError, __exception_wrapper__, fn
 from playhouse.cysqlite_ext import CySqliteDatabase
 
 from webapp.store.following import generation_in
@@ -108,8 +108,8 @@ class Sqlite(CySqliteDatabase):  # type: ignore[misc]
         return generation_in(self.execute_sql)
 
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        for row in rows:
-            self.execute_sql(statement, row)
+        with __exception_wrapper__:
+            self.cursor().executemany(statement, list(rows))
 
     def latest_of(self, moments: Iterable[Any]) -> Any:
         """The largest of several columns, of which some may be null."""

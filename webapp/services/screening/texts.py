@@ -11,6 +11,7 @@ PLACES = {
     "outputSchema": "its output schema",
     "annotations": "its annotations",
 }
+_NESTED = (dict, list)
 
 
 def texts_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -28,7 +29,10 @@ def _within(value: Any, where: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield where, key
-            yield from _within(inner, f"{where} › {key}")
+            if isinstance(inner, str):
+                yield f"{where} › {key}", inner
+            elif isinstance(inner, _NESTED):
+                yield from _within(inner, f"{where} › {key}")
     elif isinstance(value, list):
         for inner in value:
             yield from _within(inner, where)
