@@ -30,7 +30,7 @@ OUT_OF_DATE = Refused(
 
 
 def load() -> list[ModuleType]:
-    """All pages, with what they need. Until somebody asks for one, a command starts without."""
+    """All pages, with what they need."""
     return [importlib.import_module(f"webapp.routes.{noun}") for noun in NOUNS]
 
 

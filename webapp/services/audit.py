@@ -24,6 +24,7 @@ from webapp.store import generation
 from webapp.store.database import snapshot
 from webapp.store.fields import now, storable
 from webapp.store.models import Entry, Segment, State, database, remember, state
+from webapp.store.rows import insert_rows
 from webapp.store.secrets import vault
 from webapp.upstream.strict import canonical, in_order
 
@@ -109,7 +110,7 @@ def append(rows: Iterable[Row]) -> None:
         previous, id = _digest(key, previous, values), id + 1
         stored = values | {"at": Entry.at.db_value(values["at"]), "digest": previous}
         chained.append([id, *stored.values()])
-    database.insert_rows(_insert(database.param), chained)
+    insert_rows(database, _insert(database.param), chained)
 
 
 def head() -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from peewee import Database
 from playhouse.migrations import Runner
 
+from webapp.store.rows import insert_rows
 from webapp.store.sqlite import Sqlite
 
 BITE = 1_000
@@ -42,7 +43,7 @@ def _copy(table: str, source: Database, file: Sqlite) -> None:
     statement = f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(columns))})'
     source.execute_sql(f'DECLARE rows NO SCROLL CURSOR FOR SELECT {names} FROM "{table}"')
     while found := source.execute_sql(f"FETCH {BITE} FROM rows").fetchall():
-        file.insert_rows(statement, ([_plain(value) for value in row] for row in found))
+        insert_rows(file, statement, ([_plain(value) for value in row] for row in found))
     source.execute_sql("CLOSE rows")
 
 

@@ -7,11 +7,11 @@ Readers wait for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from peewee import ImproperlyConfigured, OperationalError, PostgresqlDatabase, __exception_wrapper__, fn
+from peewee import ImproperlyConfigured, OperationalError, PostgresqlDatabase, fn
 from playhouse.pool import PooledPostgresqlDatabase
 
 from webapp.store.following import CHANNEL, Follower
@@ -101,11 +101,6 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
 
     def known_generation(self) -> int | None:
         return self._follower.known()
-
-    def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """In one round trip."""
-        with __exception_wrapper__:
-            self.cursor().executemany(statement, list(rows))
 
     def latest_of(self, moments: Iterable[Any]) -> Any:
         """The largest of several columns, of which some may be null."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import cysqlite
-from peewee import SQL, OperationalError, __exception_wrapper__, fn
+from peewee import SQL, OperationalError, fn
 from playhouse.cysqlite_ext import CySqliteDatabase
 
 from webapp.store.following import generation_in
@@ -106,10 +106,6 @@ class Sqlite(CySqliteDatabase):  # type: ignore[misc]
 
     def known_generation(self) -> int:
         return generation_in(self.execute_sql)
-
-    def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        with __exception_wrapper__:
-            self.cursor().executemany(statement, list(rows))
 
     def latest_of(self, moments: Iterable[Any]) -> Any:
         """The largest of several columns, of which some may be null."""

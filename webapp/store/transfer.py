@@ -12,6 +12,7 @@ from webapp.store.database import migrate
 from webapp.store.fields import Moment
 from webapp.store.models import Agent, State, Table, User
 from webapp.store.postgresql import Postgresql
+from webapp.store.rows import insert_rows
 from webapp.store.sqlite import Sqlite
 
 BITE = 1_000
@@ -83,7 +84,7 @@ def _copy(model: type[Table], source: Database, target: Database) -> int:
         count += len(bite)
         referring += [row for row in bite if any(row[place] is not None for place in own)]
         blank = [tuple(None if n in own else value for n, value in enumerate(row)) for row in bite]
-        target.insert_rows(statement, blank if own else bite)
+        insert_rows(target, statement, blank if own else bite)
     key, param = model._meta.primary_key, target.param
     for row in referring:
         for place in own:

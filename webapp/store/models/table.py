@@ -8,6 +8,7 @@ from typing import Any
 from peewee import AutoField, BigAutoField, BigIntegerField, DatabaseProxy, Model
 
 from webapp.store.fields import CharField, Json
+from webapp.store.rows import insert_rows
 
 database = DatabaseProxy()
 
@@ -29,7 +30,7 @@ class Table(Model):  # type: ignore[misc]
             whole = cls._meta.get_default_dict() | row
             return [field.db_value(whole.get(field.name)) for field in fields]
 
-        database.insert_rows(cls.insertion(fields, database.param), map(values, rows))
+        insert_rows(database, cls.insertion(fields, database.param), map(values, rows))
 
     @classmethod
     def insertion(cls, fields: Sequence[Any], param: str) -> str:
