@@ -18,7 +18,7 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from config import from_environment
-from webapp import memory, routes
+from webapp import memory
 from webapp.doorway import Doorway
 from webapp.logs import JsonLines
 
@@ -98,7 +98,7 @@ def on_starting(arbiter: Arbiter) -> None:
     memory.keep_little()
     _take_all_connections()
     importlib.import_module("webapp.asgi")
-    routes.load()
+    importlib.import_module("webapp.routes").load()
     gc.collect()
     gc.freeze()
 
