@@ -12,8 +12,10 @@ import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
 
 from config import ROOT
 
@@ -24,6 +26,8 @@ LOADED = [
 ]  # fmt: skip
 NOTHING = Path(os.devnull)
 _on = False
+# An exit code can be read once only, and whoever starts a process reads those of all others.
+_reading = Lock()
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(LOADED)
 
@@ -40,14 +44,19 @@ class Forked:
         return self.process.pid
 
     def wait(self, timeout: float | None = None) -> int:
-        self.process.join(timeout)
-        if self.process.exitcode is None:
+        wait_for([self.process.sentinel], timeout)
+        code = self._code()
+        if code is None:
             raise subprocess.TimeoutExpired(self.process.name, timeout or 0)
-        return self.process.exitcode
+        return code
 
     def send_signal(self, sign: int) -> None:
-        if self.process.exitcode is None:
+        if self._code() is None:
             os.kill(self.pid, sign)
+
+    def _code(self) -> int | None:
+        with _reading:
+            return self.process.exitcode
 
 
 def install() -> None:
@@ -67,7 +76,8 @@ def start(
                 command, cwd=ROOT, env=env, stdin=read, stdout=write, stderr=errors, start_new_session=True
             )
     process = _context.Process(target=_run, args=(command[2:], env, files), name=command[2])
-    process.start()
+    with _reading:
+        process.start()
     return Forked(process)
 
 

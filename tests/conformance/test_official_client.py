@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conformance import turns
+from tests.conformance.clients import clients
 from tests.conformance.suite import passed, required, suite
 
-ROOT = Path(__file__).parents[2]
 OLD = ["auth/2025-03-26-oauth-metadata-backcompat", "auth/2025-03-26-oauth-endpoint-fallback"]
 # Beside what is required, and so without a say in the suite's exit code: we want these anyway.
 WANTED = {
@@ -23,11 +23,12 @@ SECONDS = 900
 
 
 def client(*what: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = f"{sys.executable} -m tests.conformance.turns {folder}"
-    return suite(
-        "client", "--command", command, "--timeout", str(SECONDS * 1000), "-o", "results", *what,
-        folder=folder, seconds=SECONDS + 60, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    with clients(SECONDS) as socket:
+        command = f"{sys.executable} -I -S {turns.__file__} {socket}"
+        return suite(
+            "client", "--command", command, "--timeout", str(SECONDS * 1000), "-o", "results", *what,
+            folder=folder, seconds=SECONDS + 60,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])

@@ -1,39 +1,28 @@
-"""The client, a few at a time: `python -m tests.conformance.turns FOLDER URL`.
-
-The suite starts one for every scenario at once, and forty programs together on a small machine are late for all.
+"""The client for the official suite: `python turns.py SOCKET URL` is what the suite starts, once for every scenario
+and all at once. Forty programs together on a small machine are late for all, so this one is small and asks the tests,
+at the socket, for its turn: there tests.conformance.client runs as a fork of what is loaded, see tests/forked.py.
 """
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
+import socket
 import sys
-import time
-from pathlib import Path
-
-AT_ONCE = 3
-LOOK_SECONDS = 0.2
 
 
-def main(folder: Path, url: str) -> None:
-    """The lock lasts as long as the program that takes this one's place."""
-    while (lock := _a_place(folder)) is None:
-        time.sleep(LOOK_SECONDS)
-    os.set_inheritable(lock, True)
-    os.execv(sys.executable, [sys.executable, "-m", "tests.conformance.client", url])
-
-
-def _a_place(folder: Path) -> int | None:
-    for number in range(AT_ONCE):
-        file = os.open(folder / f"place-{number}", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-        else:
-            return file
-    return None
+def main(place: str, url: str) -> int:
+    """What the client said, and how it ended."""
+    with socket.socket(socket.AF_UNIX) as asked, asked.makefile("rwb") as tests:
+        asked.connect(place)
+        tests.write(json.dumps({"url": url, "env": dict(os.environ)}).encode() + b"\n")
+        tests.flush()
+        answer = json.loads(tests.readline())
+    sys.stdout.write(answer["stdout"])
+    sys.stderr.write(answer["stderr"])
+    code: int = answer["code"]
+    return code
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[-1])
+    sys.exit(main(sys.argv[1], sys.argv[-1]))
