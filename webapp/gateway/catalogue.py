@@ -13,6 +13,7 @@ from typing import Any
 
 from peewee import chunked
 
+from webapp.gateway import shapes
 from webapp.services import patience, quotas, standstill
 from webapp.services.own_tools import Mode
 from webapp.services.quotas import Quota
@@ -67,8 +68,12 @@ class CatalogueTool:
         return self.kind == "read"
 
     @cached_property
+    def readable(self) -> dict[str, Any]:
+        return shapes.tool(self.definition)
+
+    @cached_property
     def on_the_wire(self) -> dict[str, Any]:
-        return self.definition | {"name": self.wire_name, "title": self.catalogue_name}
+        return self.readable | {"name": self.wire_name, "title": self.catalogue_name}
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def listed(catalogue: Catalogue, agent: KnownAgent, server: str, cursor: object)
 
 def shown(tool: CatalogueTool, server: str) -> dict[str, Any]:
     """At the address of one server its tools have their own names."""
-    return tool.definition if server else tool.on_the_wire
+    return tool.readable if server else tool.on_the_wire
 
 
 def _name_in(cursor: object) -> str:

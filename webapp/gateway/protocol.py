@@ -7,7 +7,7 @@ from typing import Any
 
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
-from webapp.gateway import again, dialogues, finding
+from webapp.gateway import again, dialogues, finding, shapes
 from webapp.gateway.again import Again
 from webapp.gateway.call import Answer, Call
 from webapp.gateway.calls import Calls
@@ -15,6 +15,7 @@ from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
 from webapp.gateway.lines import Progress
 from webapp.gateway.listing import listed_bytes
+from webapp.gateway.rounds import INPUT_REQUIRED
 from webapp.gateway.stream import EventStream
 from webapp.gateway.subscriptions import Subscriptions
 from webapp.gateway.voice import LOG_LEVEL_META, Voice
@@ -85,7 +86,7 @@ class Protocol:
         """In the envelope of the agent's era; bytes are JSON already. Raises RpcError for everything that is a
         JSON-RPC error rather than a tool's result."""
         if request.method == "tools/call":
-            return dressed(await self._call(request), request.modern)
+            return _dressed_result(await self._call(request), request.modern)
         try:
             self._calls.quotas.ask(request.agent)
         except TooMany as refusal:
@@ -273,11 +274,20 @@ def _discover() -> dict[str, Any]:
 
 def _list(request: Request) -> bytes:
     def dress(result: dict[str, Any]) -> dict[str, Any]:
-        return dressed(result | (LIST_HINTS if request.modern else {}), request.modern)
+        if request.modern:
+            return dressed(result | LIST_HINTS, modern=True)
+        return dressed(
+            result | {"tools": [shapes.tool_of_old(tool) for tool in result["tools"]]}, modern=False
+        )
 
     cursor = request.params.get("cursor")
     era = MODERN if request.modern else ""
     return listed_bytes(request.catalogue, request.agent, request.server, cursor, dress, era)
+
+
+def _dressed_result(result: dict[str, Any], modern: bool) -> dict[str, Any]:
+    over = result.get("resultType") != INPUT_REQUIRED
+    return dressed(shapes.result(result, modern) if over else result, modern)
 
 
 def dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""What servers say, in shapes that agents' programs can read.
+
+The SDKs check a list of tools as a whole, and throw all of it away for one part of one tool that is not as MCP has it:
+a server that says `"icons": null` would take the tools of all others along. So what no program could read is left out
+of what agents see; people see a definition as it came, and so do digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from webapp.upstream import strict
+
+Checks = Mapping[str, Callable[[Any], bool]]
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _yes_or_no(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+_TOOL: Checks = {
+    "title": _text, "description": _text, "outputSchema": _object, "annotations": _object, "execution": _object,
+    "icons": lambda icons: isinstance(icons, list), "_meta": _object,
+}  # fmt: skip
+_SCHEMA: Checks = {
+    "$schema": _text,
+    "properties": _object,
+    "required": _texts,
+}  # PHP says [] for no properties
+_HINTS: Checks = {
+    "title": _text, "readOnlyHint": _yes_or_no, "destructiveHint": _yes_or_no, "idempotentHint": _yes_or_no,
+    "openWorldHint": _yes_or_no,
+}  # fmt: skip
+_ICON: Checks = {"mimeType": _text, "sizes": _texts, "theme": ("light", "dark").__contains__}
+_EXECUTION: Checks = {"taskSupport": ("forbidden", "optional", "required").__contains__}
+
+
+def tool(definition: dict[str, Any]) -> dict[str, Any]:
+    """For both eras. The same object where there is nothing to repair."""
+    fit = _without_odd(definition, _TOOL)
+    parts = {name: repair(fit[name]) for name, repair in _REPAIRS.items() if name in fit}
+    return fit if all(fit[name] is part for name, part in parts.items()) else fit | parts
+
+
+def tool_of_old(definition: dict[str, Any]) -> dict[str, Any]:
+    """For the handshake era, where structured content is an object or nothing."""
+    schema = definition.get("outputSchema")
+    if schema is None or schema.get("type") == "object":
+        return definition
+    return {name: part for name, part in definition.items() if name != "outputSchema"}
+
+
+def result(given: dict[str, Any], modern: bool) -> dict[str, Any]:
+    """A finished call's. What programs of the handshake era can't read of it they get as text."""
+    content, told = given.get("content"), given.get("structuredContent")
+    odd = {"isError"} if given.get("isError", False) is None else set()
+    if not modern and not isinstance(told, dict):
+        odd.add("structuredContent")
+    if told is not None and (content is None or ("structuredContent" in odd and not content)):
+        content = [{"type": "text", "text": strict.encoded(told).decode()}]
+    return {name: part for name, part in given.items() if name not in odd} | {"content": content or []}
+
+
+def _without_odd(value: dict[str, Any], checks: Checks) -> dict[str, Any]:
+    odd = [name for name, fits in checks.items() if name in value and not fits(value[name])]
+    return {name: part for name, part in value.items() if name not in odd} if odd else value
+
+
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    fit = _without_odd(schema, _SCHEMA)
+    properties = fit.get("properties", {})
+    if all(map(_object, properties.values())):
+        return fit
+    return fit | {"properties": {name: _as_object(one) for name, one in properties.items()}}
+
+
+def _as_object(schema: object) -> dict[str, Any]:
+    """`true` and `false` are schemas too, which the handshake era does not know: Go's SDK says `true` for any."""
+    if isinstance(schema, dict):
+        return schema
+    return {"not": {}} if schema is False else {}
+
+
+def _icons(icons: list[Any]) -> list[Any]:
+    fit = [_without_odd(icon, _ICON) for icon in icons if isinstance(icon, dict) and _text(icon.get("src"))]
+    same = len(fit) == len(icons) and all(map(lambda one, other: one is other, fit, icons))
+    return icons if same else fit
+
+
+_REPAIRS: Mapping[str, Callable[[Any], Any]] = {
+    "inputSchema": _schema,
+    "outputSchema": _schema,
+    "annotations": lambda annotations: _without_odd(annotations, _HINTS),
+    "execution": lambda execution: _without_odd(execution, _EXECUTION),
+    "icons": _icons,
+}
