@@ -179,8 +179,8 @@ class RpcError(UpstreamError):
     trouble = "answered with an error."
 
     def __init__(self, error: Mapping[str, Any]) -> None:
-        self.code = code if isinstance(code := error.get("code"), int) else -32603
-        self.message = str(error.get("message", ""))
+        self.code = code if type(code := error.get("code")) is int else -32603
+        self.message = str(error.get("message") or "")
         self.data = error.get("data")
         super().__init__(f"The server answered with error {self.code}: {self.message[:300]}")
 

@@ -15,6 +15,10 @@ from tests.upstream.zoo import Animal, Answer, Ask, always, error, legacy, page
 from webapp.services.agent_errors import ABOUT
 from webapp.upstream.weight import MOST_VALUES
 
+MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 OUTPUT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
@@ -102,6 +106,39 @@ def test_a_servers_own_errors_are_its_own(house: House, broken: Farm, key: str) 
     own = {"content": [{"type": "text", "text": "no such ticket"}], "isError": True}
     broken.put(serving(answering(own)))
     assert house.call(key, "broken__get_thing")["result"] == own
+
+
+CODES = [
+    (-32020, -32603, 200), (-32022, -32603, 200), (-32042, -32603, 200), (-32099, -32603, 200), (-32002, -32602, 400),
+    (-32021, -32021, 400), (-32000, -32000, 200), (7, 7, 200), (True, -32603, 200), ("E7", -32603, 200),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "told", "status"), CODES)
+def test_a_servers_words_about_its_own_conversation_are_none_about_the_agents(
+    house: House, broken: Farm, key: str, said: Any, told: int, status: int
+) -> None:
+    """2026-07-28 reserves -32020 to -32099 and has given up -32002; other codes are the server's own."""
+
+    async def refuses(ask: Ask) -> Answer:
+        return error(ask, said, "no", {"id": 7})
+
+    broken.put(serving(refuses))
+    call = {"name": "broken__get_thing", "arguments": {}, "_meta": MODERN}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    headers = {
+        "mcp_protocol_version": "2026-07-28",
+        "mcp_method": "tools/call",
+        "mcp_name": "broken__get_thing",
+    }
+    reply = house.post(message, key, **headers)
+    answer = reply.json()["error"]
+    assert (answer["code"], answer["message"], answer["data"]["id"]) == (told, "no", 7)
+    assert type(answer["code"]) is int and reply.status_code == status
+    reserved = isinstance(said, int) and told == -32603 and said is not True
+    assert answer["data"].get(ABOUT) == (
+        {"kind": "upstream_error", "retry": "no", "code": said} if reserved else None
+    )
 
 
 def test_facts_are_structured_content_only_where_no_schema_forbids_it(

@@ -99,7 +99,7 @@ def test_nor_is_anything_else_that_it_answers_by_itself(
     refused = [answer["error"] for answer in answers if "asks Gatehouse itself" in str(answer)]
     assert is_fair(SEVERAL - len(refused), began)
     assert outcomes(house, method, before) == ["refused"], "on record once"
-    assert refused[0]["code"] == -32000 and refused[0]["data"][ABOUT] == {
+    assert refused[0]["code"] == 429 and refused[0]["data"][ABOUT] == {
         "kind": "rate_limited", "retry": "later", "retry_after_seconds": 1,
     }  # fmt: skip
 

@@ -113,6 +113,15 @@ def test_modern_headers_and_body_must_agree(house: House, key: str) -> None:
     assert unknown.status_code == 400
 
 
+@pytest.mark.parametrize("version", [None, "2025-11-25", "2025-03-26"])
+def test_a_body_of_2026_07_28_under_headers_of_another_is_refused(
+    house: House, key: str, version: str | None
+) -> None:
+    message = PING | {"method": "tools/list", "params": {"_meta": MODERN}}
+    reply = house.post(message, key, **({"mcp_protocol_version": version} if version else {}))
+    assert reply.status_code == 400 and reply.json()["error"]["code"] == -32020
+
+
 def test_blanks_around_a_header_value_are_not_part_of_it(house: House, key: str) -> None:
     """RFC 9110 §5.5; our usual client would not send them."""
     headers = {"authorization": f" Bearer {key}\t", "mcp-protocol-version": " 2026-07-28 "}
@@ -148,6 +157,18 @@ def seen(house: House) -> Iterator[Farm]:
                 "add-server", url, "--name", name, "--allow-private", "--bearer-stdin", stdin="our-token\n"
             )
         yield servers
+
+
+@pytest.mark.parametrize("era", ["old", "new"])
+@pytest.mark.parametrize(("token", "usable"), [
+    (0, True), ("", True), ("t", True), (True, False), (1.5, False), ({}, False), (None, False),
+])  # fmt: skip
+def test_only_a_string_or_a_whole_number_is_a_progress_token(
+    house: House, key: str, seen: Farm, era: str, token: Any, usable: bool
+) -> None:
+    params = {"name": f"seen-{era}__get_thing", "arguments": {}, "_meta": {"progressToken": token}}
+    house.post(PING | {"method": "tools/call", "params": params}, key)
+    assert ("progressToken" in seen.zoo.asked[-1].params.get("_meta", {})) is usable
 
 
 # What the protocol wants, what HTTP wants, and the connection's own.

@@ -87,7 +87,7 @@ RESULT: dict[str, Any] = {
     "_meta": META,
 }  # fmt: skip
 FAILURE = RESULT | {"isError": True, "structuredContent": {"odd": []}}
-ERROR = {"code": -32099, "message": "Kaputt: ä", "data": {"odd": META["example.com/odd"]}}
+ERROR = {"code": 7042, "message": "Kaputt: ä", "data": {"odd": META["example.com/odd"]}}
 ANSWERS = {"ok": RESULT, "failure": FAILURE}
 
 

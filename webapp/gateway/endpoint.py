@@ -21,10 +21,11 @@ from mcp.shared.inbound import (
     unsupported_protocol_version_rejection,
     validate_mcp_param_headers,
 )
+from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from config import Config
 from webapp.errors import RpcError, TooMany
-from webapp.gateway import news, sessions
+from webapp.gateway import news, protocol, sessions
 from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogue, Catalogues, KnownAgent
 from webapp.gateway.editions import Editions
@@ -51,6 +52,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 HEADER_MISMATCH = -32020
+NEVER = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 NO_HEADER_VERSION = "2025-03-26"  # what a handshake client without the header speaks (2025-06-18, transports)
 # Perhaps a surrogate without its other half: no text, so neither a log nor a page could hold it.
 HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -110,7 +112,7 @@ class Endpoint:
         if catalogue is not admitted_by or not agent.usable:
             agent = _authenticate(catalogue, headers)
         version = headers.get("mcp-protocol-version")
-        modern = version is not None and version not in HANDSHAKE
+        modern = _is_modern(version, message)
         if "id" not in message or "method" not in message:
             self._count(agent)
             await self._take_word(agent, message, headers, version if modern else None)
@@ -196,8 +198,9 @@ class Endpoint:
         try:
             result = await self._protocol.result(request)
         except RpcError as error:
-            status = ERROR_CODE_HTTP_STATUS.get(error.code, 200) if request.modern else 200
-            return status, {"jsonrpc": "2.0", "id": id, "error": error.as_json()}
+            told = protocol.without_reserved_code(error) if request.modern else error
+            status = ERROR_CODE_HTTP_STATUS.get(told.code, 200) if request.modern else 200
+            return status, {"jsonrpc": "2.0", "id": id, "error": told.as_json()}
         except Exception:  # the agent gets a plain word, the log the whole story
             log.exception("could not answer %s", request.method)
             error_body = {
@@ -248,7 +251,17 @@ def _server(scope: Scope) -> str:
 
 
 def _takes_events(headers: dict[str, str]) -> bool:
-    return "text/event-stream" in headers.get("accept", "")
+    """Only who says so: `*/*` is what programs send by themselves that read one JSON body."""
+    ranges = (one.replace(" ", "").lower().split(";") for one in headers.get("accept", "").split(","))
+    return any(kind == "text/event-stream" and not NEVER.intersection(more) for kind, *more in ranges)
+
+
+def _is_modern(version: str | None, message: dict[str, Any]) -> bool:
+    """By the header or by the body: where only one of them is of the modern era, the two don't agree."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    said = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
+    return any(one is not None and one not in HANDSHAKE for one in (version, said))
 
 
 def _not_served() -> Refusal:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
+
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
 from webapp.gateway import again, dialogues, finding, shapes
@@ -37,8 +39,12 @@ INSTRUCTIONS = (
     "Tools of several servers, named <server>__<tool>. Some calls wait for a person's approval: the answer then "
     "says so and how to wait. Nothing has run before that. Where there is gatehouse__search_tools, find tools with it."
 )
-INVALID_REQUEST, INVALID_PARAMS, METHOD_NOT_FOUND = -32600, -32602, -32601
-TOO_OFTEN = -32000  # the protocol has no number for it
+INVALID_REQUEST, INVALID_PARAMS, METHOD_NOT_FOUND, INTERNAL_ERROR = -32600, -32602, -32601, -32603
+TOO_OFTEN = 429  # MCP has no number for it, and leaves those outside the range of JSON-RPC to everybody
+RESERVED = range(
+    -32099, -32019
+)  # for what MCP says of a conversation: the agent's with us, or ours with a server
+NO_RESOURCE = -32002  # until 2025-11-25
 
 
 @dataclass
@@ -68,11 +74,24 @@ class Request:
     @property
     def progress(self) -> Progress | None:
         token = self.meta.get("progressToken")
-        return self.stream.progress_to(token) if self.stream and token is not None else None
+        usable = isinstance(token, (str, int)) and not isinstance(token, bool)
+        return self.stream.progress_to(token) if self.stream and usable else None
 
 
-def error(code: int, message: str, data: dict[str, Any] | None = None) -> RpcError:
+def error(code: int, message: str, data: Any = None) -> RpcError:
     return RpcError({"code": code, "message": message} | ({"data": data} if data else {}))
+
+
+def without_reserved_code(refusal: RpcError) -> RpcError:
+    """For programs of 2026-07-28, which must not be told what that revision reserves or has given up. A server's word
+    that our headers or our version are wrong would send them looking at their own."""
+    code, data = refusal.code, refusal.data
+    if code == NO_RESOURCE:
+        return error(INVALID_PARAMS, refusal.message, data)
+    if code not in RESERVED or code == MISSING_REQUIRED_CLIENT_CAPABILITY:
+        return refusal
+    told = about("upstream_error", "no", code=code)
+    return error(INTERNAL_ERROR, refusal.message, told | data if isinstance(data, dict) else data or told)
 
 
 class Protocol:
