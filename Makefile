@@ -37,7 +37,7 @@ test-postgres: .venv/dev
 	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest $(IN_PROCESSES)
 
 conformance: .venv/dev .venv/chromium $(NODE_MODULES)/.installed
-	$(BIN)/python -m pytest tests/conformance
+	$(BIN)/python -m pytest tests/conformance $(IN_PROCESSES)
 
 # Also how fast the main pages are, which no test asks: it depends on what else the machine does.
 lighthouse: .venv/dev .venv/chromium $(NODE_MODULES)/.installed

@@ -20,13 +20,16 @@ from webapp.store.models import database
 hypothesis.settings.load_profile("ci")
 databases.install()
 forked.install()
+# Long ones in the middle of a folder that is run by itself; beside other long ones they would be its last.
+LONGEST = {"test_strangers_journeys.py", "test_lighthouse.py"}
 collect_ignore_glob = sum(databases.STORELESS.values(), []) if databases.SERVER else []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With what starts whole programs at the front, and browsers and load behind it, only short files are left at the
     end: no process has a long one to itself then."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    here = Path(__file__).parent
+    items.sort(key=lambda item: (item.path.parent != here, item.path.name not in LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from html import escape
 
+import uvicorn
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import (
     AccessToken,
@@ -184,4 +185,6 @@ def notes(provider: Provider) -> MCPServer[None]:
 
 if __name__ == "__main__":
     port, life = map(int, sys.argv[1:])
-    notes(Provider(f"http://127.0.0.1:{port}", life)).run("streamable-http", port=port)
+    app = notes(Provider(f"http://127.0.0.1:{port}", life)).streamable_http_app()
+    # Whoever listens would keep it from its end for a minute.
+    uvicorn.run(app, port=port, timeout_graceful_shutdown=1)
