@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -81,6 +81,32 @@ def test_a_refused_sign_in_ran_nothing(house: House, odd: Farm, key: str) -> Non
 def test_an_odd_envelope_is_left_off(house: House, odd: Farm, key: str, meta: Any) -> None:
     odd.put(serving(answering({"content": [{"type": "text", "text": "fine"}], "_meta": meta})))
     assert text_of(house.call(key, "odd__get_thing")) == "fine"
+
+
+def marked(ask: Ask) -> Answer:
+    text = f'{{"jsonrpc":"2.0","id":{ask.message["id"]},"result":{{"content":[{{"type":"text","text":"grün"}}]}}}}'
+    return Answer(200, text.encode("utf-8-sig"), {"content-type": "application/json"})
+
+
+def marked_events(ask: Ask) -> Answer:
+    data = b"\xef\xbb\xbfdata: " + marked(ask).body.removeprefix(b"\xef\xbb\xbf") + b"\n\n"
+    return Answer(200, data, {"content-type": "text/event-stream"})
+
+
+def wrongly_labelled_events(ask: Ask) -> Answer:
+    body = marked_events(ask).body.removeprefix(b"\xef\xbb\xbf")
+    return Answer(200, body, {"content-type": "text/event-stream; charset=iso-8859-1"})
+
+
+@pytest.mark.parametrize("answer", [marked, marked_events, wrongly_labelled_events])
+def test_text_is_utf_8_whatever_stands_before_it_or_is_said_of_it(
+    house: House, odd: Farm, key: str, answer: Callable[[Ask], Answer]
+) -> None:
+    async def animal(ask: Ask) -> Answer:
+        return answer(ask)
+
+    odd.put(serving(animal))
+    assert text_of(house.call(key, "odd__get_thing")) == "grün"
 
 
 @pytest.mark.parametrize("name", ["odd__get_thing", "odd__create_thing"])

@@ -16,14 +16,16 @@ from tests.house import House, text_of, token_in
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import Answer, Ask, modern, result
 from tests.waiting import until
+from webapp.services.agent_errors import ABOUT
 from webapp.store.models import Agent, Integration
 
 AGENTS = "/settings/agents"
 SEARCH, CALL = "gatehouse__search_tools", "gatehouse__call_tool"
 AWAIT = ["gatehouse__await_approval", "gatehouse__my_approvals"]
+CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+    CAPABILITIES: {"elicitation": {}},
 }
 ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])
 
@@ -320,6 +322,20 @@ def test_a_question_back_and_its_answer_come_through(house: House, seeker: str, 
     assert asked["resultType"] == "input_required" and "who" in asked["inputRequests"]
     reply = {"who": {"action": "accept", "content": {"name": "Ann"}}}
     assert post(inputResponses=reply, requestState=asked["requestState"])["content"][0]["text"] == "s1 Ann"
+
+
+def test_what_a_program_never_said_it_can_be_asked_it_is_not_asked(
+    house: House, seeker: str, asking_back: Farm
+) -> None:
+    """And the server is told of no extension: Gatehouse has none, so what comes with one could not be used."""
+    told = {"sampling": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}}
+    params = {"name": CALL, "arguments": {"name": "asking__get_greeting"}}
+    meta = {"_meta": META | {CAPABILITIES: told}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params | meta}
+    headers = {"mcp_protocol_version": "2026-07-28", "mcp_method": "tools/call", "mcp_name": CALL}
+    answer = house.post(message, seeker, **headers).json()["result"]
+    assert answer["isError"] and answer["_meta"][ABOUT]["kind"] == "needs_input"
+    assert asking_back.zoo.asked[-1].params["_meta"][CAPABILITIES] == {"sampling": {}}
 
 
 def test_one_server_alone_is_searched_under_its_own_names(house: House, seeker: str) -> None:

@@ -282,6 +282,38 @@ async def test_a_server_that_forgets_every_session_is_not_asked_for_ever(zoo: z.
 
 
 @in_the_zoo
+async def test_a_server_that_knows_no_session_and_says_400_costs_one_call(zoo: z.Zoo) -> None:
+    """As many do that were started anew. It does not say for certain that nothing ran, so nothing is said twice."""
+
+    async def animal(ask: z.Ask) -> z.Answer | None:
+        answer = await server(ask)
+        if isinstance(answer, z.Answer) and answer.status == 404:
+            refusal = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+            return z.as_json({"jsonrpc": "2.0", "id": None, "error": refusal}, 400)
+        return answer
+
+    server = z.legacy(sessions=True)
+    async with zoo.client(animal, version="2025-06-18") as client:
+        await client.request("forget")
+        with pytest.raises(RpcError):
+            await client.call_tool("echo", {})
+        assert zoo.rpcs().count("tools/call") == 1
+        await client.call_tool("echo", {})
+    assert zoo.rpcs().count("initialize") == 2
+
+
+@in_the_zoo
+async def test_a_result_of_a_kind_that_nobody_agreed_on_is_none(zoo: z.Zoo) -> None:
+    async def answer(ask: z.Ask) -> z.Answer:
+        return z.result(ask, {"resultType": "task", "content": []})
+
+    refusal = await broken(zoo, calling(answer), version=MODERN)
+    assert isinstance(refusal, BadReply) and (refusal.kind, refusal.sent) == ("not_mcp", True)
+    async with zoo.client(z.legacy(tools_call=answer)) as client:
+        assert await client.call_tool("echo", {}) == {"content": []}, "a word without meaning there"
+
+
+@in_the_zoo
 async def test_without_a_session_nothing_is_said_twice(zoo: z.Zoo) -> None:
     async def gone(ask: z.Ask) -> z.Answer:
         return z.Answer(404)
@@ -470,6 +502,41 @@ async def _take_up(zoo: z.Zoo, framing: str) -> None:
     (get,) = [ask for ask in zoo.asked if ask.method == "GET"]
     assert (get.headers["last-event-id"], get.headers["accept"]) == ("e1", "text/event-stream")
     assert get.headers["mcp-session-id"]
+
+
+@in_the_zoo
+async def test_a_stream_may_be_taken_up_as_often_as_it_goes_on(zoo: z.Zoo) -> None:
+    async def hanging_up(ask: z.Ask) -> None:
+        number = sum(1 for earlier in zoo.asked if earlier.method == "GET")
+        await z.begin_stream(ask)
+        await ask.write(f"id: e{number}\nretry: 0\ndata:\n\n".encode())
+        ask.writer.close()
+
+    async def animal(ask: z.Ask) -> z.Answer | None:
+        if ask.method != "GET":
+            return await server(ask)
+        if ask.headers["last-event-id"] != "e5":
+            await hanging_up(ask)
+            return None
+        (call,) = (one.message["id"] for one in zoo.asked if one.body and one.rpc == "tools/call")
+        await z.begin_stream(ask)
+        await ask.write(z.event({"jsonrpc": "2.0", "id": call, "result": {"late": True}}))
+        return None
+
+    server = z.legacy(tools_call=hanging_up)
+    async with zoo.client(animal, timeout=60) as client:
+        assert await client.call_tool("echo", {}) == {"late": True}
+
+
+@in_the_zoo
+async def test_a_place_in_a_stream_that_no_header_can_name_is_no_place_to_go_on(zoo: z.Zoo) -> None:
+    async def breaking(ask: z.Ask) -> None:
+        await z.begin_stream(ask)
+        await ask.write("id: ä\ndata:\n\n".encode())
+        ask.writer.close()
+
+    refusal = await broken(zoo, z.legacy(tools_call=breaking))
+    assert isinstance(refusal, Unreachable) and (refusal.kind, refusal.sent) == ("closed", True)
 
 
 @in_the_zoo

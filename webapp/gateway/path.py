@@ -13,11 +13,11 @@ from peewee import DatabaseError, fn
 
 from config import Config
 from webapp.errors import NeedsAuthorization, Refused, RpcError, Stale, Unreachable, UpstreamError
-from webapp.gateway import answers
+from webapp.gateway import answers, rounds
 from webapp.gateway.call import Call
 from webapp.gateway.clerk import Clerk
 from webapp.gateway.lines import Lines
-from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput, to_the_end
+from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput
 from webapp.services import approvals, audit, condition, grants, integrations, intents, summaries
 from webapp.services.agent_errors import about, failure
 from webapp.store.models import Entry, Integration
@@ -98,8 +98,12 @@ class Path:
         answer = self._upstream(call, call.another_round)
         try:
             result = await (asyncio.wait_for(answer, call.seconds) if call.seconds else answer)
-            if result.get("resultType") == INPUT_REQUIRED and not call.takes_part_in_rounds:
-                result = await to_the_end(result, call.voice, functools.partial(self._upstream, call))
+            if result.get("resultType") == INPUT_REQUIRED:
+                if call.takes_part_in_rounds:
+                    rounds.check(result, call.capabilities)
+                else:
+                    again = functools.partial(self._upstream, call)
+                    result = await rounds.to_the_end(result, call.voice, again)
         except RpcError as error:
             return error.as_json(), "rpc_error", {"error": error.what}
         except NeedsInput as error:

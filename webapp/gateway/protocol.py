@@ -245,7 +245,7 @@ def _call(
     voice: Voice | None,
     another_round: dict[str, Any] | None,
 ) -> Call:
-    declared = request.meta.get(META + "clientCapabilities") if request.modern else voice and voice.offers
+    offers = voice.offers if voice else None
     reason = request.meta.get(REASON)
     return Call(
         request.caller,
@@ -253,11 +253,19 @@ def _call(
         arguments,
         meta={key: value for key, value in request.meta.items() if key != REASON},
         another_round=another_round,
-        capabilities=declared if isinstance(declared, dict) else None,
+        capabilities=_declared(request) if request.modern else offers,
         on_progress=request.progress,
         voice=voice,
         takes_part_in_rounds=request.modern,
         reason=reason[:2000] if isinstance(reason, str) else "",
+    )
+
+
+def _declared(request: Request) -> dict[str, Any] | None:
+    """Without extensions: they hold between neighbours, and we have none, so what one adds would reach nobody."""
+    told = request.meta.get(META + "clientCapabilities")
+    return (
+        {name: one for name, one in told.items() if name != "extensions"} if isinstance(told, dict) else None
     )
 
 

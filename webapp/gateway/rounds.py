@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from webapp.errors import UpstreamError
-from webapp.gateway.voice import Voice
+from webapp.gateway import sessions
+from webapp.gateway.voice import Voice, fits
 
 INPUT_REQUIRED = "input_required"
 MOST_ROUNDS = 10
@@ -42,13 +43,29 @@ async def to_the_end(
     raise NeedsInput("one answer after the other")
 
 
+def check(result: dict[str, Any], capabilities: dict[str, Any] | None) -> None:
+    """Raises NeedsInput where a program would be asked what it never said it can be asked (2026-07-28)."""
+    offers = sessions.capabilities(sessions.letters(capabilities))
+    for method, params in _asked(result.get("inputRequests")).values():
+        if not fits(offers, method, params):
+            raise NeedsInput(THINGS.get(method, "something"))
+
+
 async def _answers(requests: object, voice: Voice | None) -> dict[str, Any]:
     answers: dict[str, Any] = {}
-    for name, request in (requests if isinstance(requests, dict) else {}).items():
-        method = str(request.get("method")) if isinstance(request, dict) else ""
-        params = request.get("params") if isinstance(request, dict) else None
-        answer = await voice.oblige(method, params if isinstance(params, dict) else {}) if voice else None
+    for name, (method, params) in _asked(requests).items():
+        answer = await voice.oblige(method, params) if voice else None
         if answer is None:
             raise NeedsInput(THINGS.get(method, "something"))
         answers[name] = answer
     return answers
+
+
+def _asked(requests: object) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Method and params by name."""
+    asked: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name, request in (requests if isinstance(requests, dict) else {}).items():
+        method = str(request.get("method")) if isinstance(request, dict) else ""
+        params = request.get("params") if isinstance(request, dict) else None
+        asked[name] = method, params if isinstance(params, dict) else {}
+    return asked

@@ -59,7 +59,7 @@ class Voice:
 
         Raises RpcError with the program's own refusal.
         """
-        if not _fits(self.offers, method, params):
+        if not fits(self.offers, method, params):
             return None
         said = await (self.dialogue.ask if self.dialogue else self._ask)(method, params)
         if isinstance(said.get("error"), dict):
@@ -75,7 +75,7 @@ class Voice:
             return said
 
 
-def _fits(offers: dict[str, Any], method: str, params: dict[str, Any]) -> bool:
+def fits(offers: dict[str, Any], method: str, params: dict[str, Any]) -> bool:
     match method:
         case "elicitation/create":
             return params.get("mode", "form") in offers.get("elicitation", {})

@@ -44,6 +44,7 @@ class Asker(Protocol):
         """As RequestHandler; or raises RpcError with their own refusal."""
 
 
+RESULT_TYPES = ("complete", "input_required")  # others come with extensions, of which we declare none
 GOODBYE_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 MOST_QUESTIONS = 10  # of one call at a time; more get a plain no
@@ -151,7 +152,12 @@ class Client:
         reply = await self.reply_to(
             method, params, on_progress=on_progress, capabilities=capabilities, timeout=timeout, asker=asker
         )
-        return result_of(reply, self._exchange.url)
+        result = result_of(reply, self._exchange.url)
+        if result.get("resultType", "complete") in RESULT_TYPES:
+            return result
+        if self.version == MODERN:
+            raise BadReply("The server's answer is of a kind that Gatehouse does not know.", kind="not_mcp")
+        return {name: part for name, part in result.items() if name != "resultType"}  # means nothing there
 
     def call_tool(
         self,
@@ -293,6 +299,9 @@ class Client:
             # The server has forgotten the session and so did not run the request: it may be said again.
             self._forget(session)
             return await self._send(ask, self._session or await self._shake_hands())
+        if session.id and reply.status == HTTPStatus.BAD_REQUEST and (reply.message or {}).get("id") is None:
+            # Some say so, instead of 404, that they know no such session. Not for certain, so nothing is repeated.
+            self._forget(session)
         if session.modern and reply.status in _NOT_UNDERSTOOD:
             return await self._after_refusal(ask, session, reply)
         return reply

@@ -21,7 +21,7 @@ from webapp.upstream.failures import explain
 from webapp.upstream.strict import ascii_encoded
 from webapp.upstream.weight import LIGHT, MOST_VALUES
 
-MAX_RESUMES = 3
+MAX_RESUMES = 3  # without anything new; servers of 2025-11-25 may hang up after every event
 # Values of a page of tools: ten thousand tools with a dozen arguments each have so many.
 MOST_LISTED = 1_000_000
 LONGEST_RETRY = 86_400
@@ -203,9 +203,9 @@ class Exchange:
     ) -> dict[str, Any] | None:
         wanted = {**headers, "accept": EVENT_STREAM}
         wanted.pop("content-type", None)
-        for _ in range(MAX_RESUMES):
-            if not reader.last_event_id:
-                return None
+        in_vain = 0
+        while reader.last_event_id and in_vain < MAX_RESUMES:
+            before = reader.last_event_id
             await asyncio.sleep(reader.retry_seconds)
             wanted["last-event-id"] = checked_value("last-event-id", reader.last_event_id)
             async with self._open("GET", wanted, seconds) as response:
@@ -213,6 +213,7 @@ class Exchange:
                     return None
                 if (answer := await reader.answer(response)) is not None:
                     return answer
+            in_vain = in_vain + 1 if reader.last_event_id == before else 0
         return None
 
 

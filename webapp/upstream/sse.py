@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from webapp.errors import BadReply
 from webapp.upstream import strict
 from webapp.upstream.weight import LIGHT, MOST_VALUES, bearable
 
-MAX_RETRY_SECONDS = 30.0
+MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 30.0
 
 MessageHandler = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -30,6 +31,7 @@ class Reader:
 
     async def answer(self, response: httpx2.Response) -> dict[str, Any] | None:
         """The JSON-RPC answer, or None when the stream ended without it."""
+        response.encoding = "utf-8-sig"  # always UTF-8, whatever its header says, perhaps with a mark ahead
         try:
             # The guard limits the whole answer; one event may be all of it.
             async for event in httpx2.EventSource(response, max_event_size=None):
@@ -46,10 +48,11 @@ class Reader:
         return None
 
     def _note(self, event: httpx2.ServerSentEvent) -> None:
-        self.last_event_id = event.id or self.last_event_id
+        if event.id:  # what no header can carry leads nowhere
+            self.last_event_id = event.id if event.id.isascii() and event.id.isprintable() else ""
         self.bytes_read += len(event.data)
         if event.retry is not None:
-            self.retry_seconds = min(max(event.retry, 0) / 1000, MAX_RETRY_SECONDS)
+            self.retry_seconds = min(max(event.retry / 1000, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS)
 
     async def _take(self, message: object) -> dict[str, Any] | None:
         for one in _each(message):
@@ -71,9 +74,9 @@ async def check_weight(body: bytes, most_values: int) -> None:
 
 
 def parsed(body: str | bytes) -> object:
-    """Strict JSON: no NaN, no endless number, no bottomless nesting."""
+    """Strict JSON: no NaN, no endless number, no bottomless nesting. But for the mark that some put before it."""
     try:
-        return strict.decoded(body)
+        return strict.decoded(body.removeprefix(BOM_UTF8) if isinstance(body, bytes) else body)
     except RecursionError as error:
         raise BadReply("The server's answer is nested too deeply to be read.", kind="not_json") from error
     except ValueError as error:
