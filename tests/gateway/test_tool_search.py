@@ -333,8 +333,11 @@ def test_what_a_program_never_said_it_can_be_asked_it_is_not_asked(
     meta = {"_meta": META | {CAPABILITIES: told}}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params | meta}
     headers = {"mcp_protocol_version": "2026-07-28", "mcp_method": "tools/call", "mcp_name": CALL}
-    answer = house.post(message, seeker, **headers).json()["result"]
-    assert answer["isError"] and answer["_meta"][ABOUT]["kind"] == "needs_input"
+    reply = house.post(message, seeker, **headers)
+    refusal = reply.json()["error"]
+    assert (reply.status_code, refusal["code"]) == (400, -32021)
+    assert refusal["data"]["requiredCapabilities"] == {"elicitation": {}}
+    assert refusal["data"][ABOUT]["kind"] == "needs_input"
     assert asking_back.zoo.asked[-1].params["_meta"][CAPABILITIES] == {"sampling": {}}
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from webapp.errors import UpstreamError
+from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
+
+from webapp.errors import RpcError, UpstreamError
 from webapp.gateway import sessions
 from webapp.gateway.voice import Voice, fits
+from webapp.services.agent_errors import about
 
 INPUT_REQUIRED = "input_required"
 MOST_ROUNDS = 10
@@ -44,11 +47,21 @@ async def to_the_end(
 
 
 def check(result: dict[str, Any], capabilities: dict[str, Any] | None) -> None:
-    """Raises NeedsInput where a program would be asked what it never said it can be asked (2026-07-28)."""
+    """Raises what 2026-07-28 has for it where a program would be asked what it never said it can be asked."""
     offers = sessions.capabilities(sessions.letters(capabilities))
     for method, params in _asked(result.get("inputRequests")).values():
         if not fits(offers, method, params):
-            raise NeedsInput(THINGS.get(method, "something"))
+            raise _not_declared(method, params) if method in THINGS else NeedsInput("something")
+
+
+def _not_declared(method: str, params: dict[str, Any]) -> RpcError:
+    name, _, _ = method.partition("/")
+    kind = "url" if params.get("mode") == "url" else "tools" if "tools" in params else ""
+    return RpcError({
+        "code": MISSING_REQUIRED_CLIENT_CAPABILITY,
+        "message": f"The server wants {THINGS[method]}, and this program does not say that it can be asked for that.",
+        "data": {"requiredCapabilities": {name: {kind: {}} if kind else {}}} | about("needs_input", "no"),
+    })  # fmt: skip
 
 
 async def _answers(requests: object, voice: Voice | None) -> dict[str, Any]:
