@@ -81,6 +81,7 @@ RESULTS = [
     ({"content": [], "structuredContent": "ü"}, '"ü"'),
     ({"content": [{"type": "text", "text": "two"}], "structuredContent": [1, 2], "isError": None}, "two"),
     ({"content": None, "structuredContent": {"a": 1}}, '{"a":1}'),
+    ({"content": "only text"}, "only text"),
 ]
 
 
@@ -92,6 +93,18 @@ def test_a_result_of_the_later_era_is_read_by_programs_of_the_earlier(
     got = house.call(key, "shapes__get_plain")
     assert text_of(got) == text
     assert isinstance(got["result"].get("structuredContent", {}), dict) and "isError" not in got["result"]
+
+
+def test_nulls_in_contents_are_left_out_and_what_servers_say_in_meta_is_not(
+    house: House, server: Farm, key: str
+) -> None:
+    text = {"type": "text", "text": "a", "_meta": {"kept": None}}
+    file = {"uri": "x://1", "text": "b"}
+    server.put(serving({"content": [
+        text | {"annotations": None}, {"type": "resource", "resource": file | {"mimeType": None}, "_meta": None},
+    ]}))  # fmt: skip
+    content = house.call(key, "shapes__get_plain")["result"]["content"]
+    assert content == [text, {"type": "resource", "resource": file}]
 
 
 def test_an_empty_result_has_an_empty_content(house: House, server: Farm, key: str) -> None:

@@ -65,13 +65,37 @@ def tool_of_old(definition: dict[str, Any]) -> dict[str, Any]:
 
 def result(given: dict[str, Any], modern: bool) -> dict[str, Any]:
     """A finished call's. What programs of the handshake era can't read of it they get as text."""
-    content, told = given.get("content"), given.get("structuredContent")
+    told = given.get("structuredContent")
     odd = {"isError"} if given.get("isError", False) is None else set()
     if not modern and not isinstance(told, dict):
         odd.add("structuredContent")
-    if told is not None and (content is None or ("structuredContent" in odd and not content)):
-        content = [{"type": "text", "text": strict.encoded(told).decode()}]
-    return {name: part for name, part in given.items() if name not in odd} | {"content": content or []}
+    content = _content(given.get("content"))
+    if told is not None and not content and ("structuredContent" in odd or given.get("content") is None):
+        content = [_as_text(strict.encoded(told).decode())]
+    return {name: part for name, part in given.items() if name not in odd} | {"content": content}
+
+
+def _content(content: object) -> list[Any]:
+    if isinstance(content, str):
+        return [_as_text(content)]
+    blocks = content if isinstance(content, list) else []
+    return [_block(one) if isinstance(one, dict) else one for one in blocks]
+
+
+def _as_text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def _block(block: dict[str, Any]) -> dict[str, Any]:
+    """Java and Go write null for what they leave out."""
+    fit, resource = _without_nulls(block), block.get("resource")
+    if isinstance(resource, dict) and None in resource.values():
+        return fit | {"resource": _without_nulls(resource)}
+    return fit
+
+
+def _without_nulls(part: dict[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in part.items() if one is not None} if None in part.values() else part
 
 
 def _without_odd(value: dict[str, Any], checks: Checks) -> dict[str, Any]:
