@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Config
-from tests import databases, forked, once  # noqa: F401
+from tests import databases, forked, memory, once  # noqa: F401
 from tests.routes.visitors import Visitor, furnished_under
 from webapp import create_app
 from webapp.store.models import database
 
 # The same examples each time, however long the machine takes for one of them.
 hypothesis.settings.load_profile("ci")
+if place := memory.place():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 databases.install()
 forked.install()
 # Long ones in the middle of a folder that is run by itself; beside other long ones they would be its last.

