@@ -188,7 +188,7 @@ def pages(*results: Any) -> z.Animal:
     """Each result is the answer to the cursor with its number; an int is an HTTP status instead."""
 
     async def listing(ask: z.Ask) -> z.Answer:
-        page = results[int(ask.params.get("cursor", "0"))]
+        page = results[int(ask.params.get("cursor") or "0")]
         return z.Answer(page) if isinstance(page, int) else z.result(ask, page)
 
     return z.modern(tools_list=listing)
@@ -217,6 +217,22 @@ def test_pages_are_followed_to_the_end() -> None:
     assert names(listing) == ["a", "b", "c"]
     assert [aside.name for aside in listing.quarantined] == ["a"]
     assert listing.complete and listing.problem == ""
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_an_empty_cursor_leads_on_unless_the_server_says_otherwise(refused: bool) -> None:
+    """2026-07-28: it "MUST NOT be treated as the end of results". Some mean that by it, and refuse it."""
+
+    async def listing(ask: z.Ask) -> z.Answer:
+        if "cursor" not in ask.params:
+            return z.result(ask, {"tools": [tool("a")], "nextCursor": ""})
+        if refused:
+            return z.error(ask, -32602, "Invalid cursor")
+        return z.result(ask, {"tools": [tool("b")]})
+
+    found = listed(z.modern(tools_list=listing))
+    assert names(found) == (["a"] if refused else ["a", "b"])
+    assert found.complete and not found.quarantined
 
 
 def test_an_empty_list_is_complete() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from webapp.errors import BadReply, NeedsAuthorization, UpstreamError
+from webapp.errors import BadReply, NeedsAuthorization, RpcError, UpstreamError
 from webapp.upstream.listing import Listing, parse_tools
 
 MAX_PAGES = 200
@@ -38,8 +38,7 @@ class _Pages:
             raise BadReply(
                 "The server names the next page of its list in a way MCP does not know.", kind="not_mcp"
             )
-        # Some servers send "" for "that was all".
-        return cursor or None
+        return cursor
 
     def why_stop_before(self, cursor: str) -> str:
         if cursor in self.cursors:
@@ -55,24 +54,37 @@ class _Pages:
 
 
 async def collect(fetch: Fetch, *, max_pages: int = MAX_PAGES, max_tools: int = MAX_TOOLS) -> Listing:
-    """Raises what the first page raises. A later page that fails leaves the listing incomplete."""
+    """Raises what the first page raises. A later page that fails leaves the listing incomplete.
+
+    "" is a cursor like any other (2026-07-28), but some servers mean by it that this was all: those refuse it, or begin
+    from the start.
+    """
     pages = _Pages(max_pages, max_tools)
     page, size = await fetch(None)
     if page.get("tools", ...) is None:
         return Listing(
             [], [], complete=False, problem="The server sent an empty answer (null) instead of a list."
         )
-    cursor = pages.add(page, size)
-    problem = ""
+    cursor, first, problem = pages.add(page, size), page["tools"], ""
     while cursor is not None and not (problem := pages.why_stop_before(cursor)):
         try:
-            cursor = pages.add(*await fetch(cursor))
+            page, size = await fetch(cursor)
+            if cursor == "" and page.get("tools") == first:
+                break
+            cursor = pages.add(page, size)
         except NeedsAuthorization:
             raise
+        except RpcError as error:
+            problem = _unread(error) if cursor else ""
+            break
         except UpstreamError as error:
-            problem = f"A later page of the list could not be read. {error.what}"
+            problem = _unread(error)
             break
     if len(pages.raw) > max_tools and not problem:
         problem = f"The list has more than {max_tools:,} tools; the rest was not read."
     tools, quarantined = parse_tools(pages.raw[:max_tools])
     return Listing(tools, quarantined, complete=not problem, problem=problem)
+
+
+def _unread(error: UpstreamError) -> str:
+    return f"A later page of the list could not be read. {error.what}"
