@@ -101,7 +101,7 @@ def test_the_program_comes_again_to_either_worker(gate: Gatehouse, key: str, wor
         asked = first.call()
         (question,) = asked["result"]["inputRequests"].values()
         assert (asked["result"]["resultType"], question["method"]) == ("input_required", "elicitation/create")
-        assert question["params"]["message"] == "Who?"
+        assert question["params"]["message"] == "s-old asks: Who?"
         answer = then.call(**answers(asked, name="Bo"))
         assert answer["result"]["content"][0]["text"] == "Hello, Bo!"
         assert answer["result"]["resultType"] == "complete"

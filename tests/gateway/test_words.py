@@ -201,7 +201,7 @@ def test_a_server_asks_a_person_through_a_program_of_the_handshake_era(
     async def journey() -> None:
         async with program(gate, key, "legacy") as it:
             assert await it.call(f"s-{era}__get_greeting") == "Hello, Ann!"
-            assert it.asked == ["Who?"]
+            assert it.asked == [f"s-{era} asks: Who?"]
 
     asyncio.run(journey())
 
@@ -216,7 +216,7 @@ def test_a_server_asks_a_person_through_a_program_of_the_new_era(
         async with program(gate, key, "auto") as it:
             for number in range(1, 5):
                 assert await it.call(f"s-{era}__get_greeting") == "Hello, Ann!"
-                assert it.asked == ["Who?"] * number
+                assert it.asked == [f"s-{era} asks: Who?"] * number
 
     asyncio.run(journey())
 
@@ -252,7 +252,8 @@ def test_an_answer_is_heard_by_the_worker_that_asked(
                 session = await caller.shake_hands(elicitation={})
                 call = asyncio.create_task(caller.call(7, f"{name}__get_greeting", session))
                 question = await asyncio.wait_for(caller.questions.get(), 60)
-            assert question["method"] == "elicitation/create" and question["params"]["message"] == "Who?"
+            assert question["method"] == "elicitation/create"
+            assert question["params"]["message"] == f"{name} asks: Who?"
             with gate.only(worker):
                 answer = {"action": "accept", "content": {"name": "Bo"}}
                 reply = await other.post({"id": question["id"], "result": answer}, session)

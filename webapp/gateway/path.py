@@ -100,7 +100,7 @@ class Path:
             result = await (asyncio.wait_for(answer, call.seconds) if call.seconds else answer)
             if result.get("resultType") == INPUT_REQUIRED:
                 if call.takes_part_in_rounds:
-                    rounds.check(result, call.capabilities)
+                    result = rounds.passed_on(result, call.capabilities, call.tool.source.name)
                 else:
                     again = functools.partial(self._upstream, call)
                     result = await rounds.to_the_end(result, call.voice, again)

@@ -157,7 +157,9 @@ class Protocol:
             raise error(INVALID_PARAMS, f"Unknown tool: {name}", about("not_offered", "no"))
         state = request.params.get("requestState") if request.modern else None
         came, dialogue, given = again.read(state), dialogues.read(state), _another_round(request)
-        call = _call(request, tool, arguments, self._voice(request), None if came or dialogue else given)
+        call = _call(
+            request, tool, arguments, self._voice(request, tool), None if came or dialogue else given
+        )
         call.quota = self._calls.quotas.of(request.agent)
         try:
             if dialogue:
@@ -192,13 +194,14 @@ class Protocol:
             return await self._finder.find(request.catalogue, request.agent, arguments, request.server)
         return None
 
-    def _voice(self, request: Request) -> Voice | None:
+    def _voice(self, request: Request, tool: CatalogueTool) -> Voice | None:
         if request.stream is None:
             return None
         meta, modern = request.meta, request.modern
         if modern and (level := meta.get(LOG_LEVEL_META)) is not None and level not in LEVELS:
             raise error(INVALID_PARAMS, f"There is no log level {str(level)[:40]}")
-        return Voice(request.stream, self._words, request.agent.id, request.session, modern, meta)
+        server = tool.source.name
+        return Voice(request.stream, self._words, request.agent.id, request.session, modern, meta, server)
 
     async def _set_level(self, request: Request) -> dict[str, Any]:
         level = str(request.params.get("level"))

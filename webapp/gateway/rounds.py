@@ -9,7 +9,7 @@ from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from webapp.errors import RpcError, UpstreamError
 from webapp.gateway import sessions
-from webapp.gateway.voice import Voice, fits
+from webapp.gateway.voice import ELICITATION, Voice, fits, named
 from webapp.services.agent_errors import about
 
 INPUT_REQUIRED = "input_required"
@@ -46,12 +46,21 @@ async def to_the_end(
     raise NeedsInput("one answer after the other")
 
 
-def check(result: dict[str, Any], capabilities: dict[str, Any] | None) -> None:
-    """Raises what 2026-07-28 has for it where a program would be asked what it never said it can be asked."""
+def passed_on(result: dict[str, Any], capabilities: dict[str, Any] | None, server: str) -> dict[str, Any]:
+    """The same for a program of 2026-07-28, with the server's name. Raises where it would be asked what it never said
+    it can be asked."""
     offers = sessions.capabilities(sessions.letters(capabilities))
-    for method, params in _asked(result.get("inputRequests")).values():
+    requests = _asked(result.get("inputRequests"))
+    for method, params in requests.values():
         if not fits(offers, method, params):
             raise _not_declared(method, params) if method in THINGS else NeedsInput("something")
+    given = result.get("inputRequests") or {}
+    named_ones = {
+        name: given[name] | {"params": named(server, method, params)}
+        for name, (method, params) in requests.items()
+        if method == ELICITATION
+    }
+    return result | {"inputRequests": given | named_ones} if named_ones else result
 
 
 def _not_declared(method: str, params: dict[str, Any]) -> RpcError:

@@ -13,6 +13,7 @@ from webapp.gateway.stream import EventStream
 from webapp.gateway.words import Words
 from webapp.upstream.client import LEVELS
 
+ELICITATION = "elicitation/create"
 LOG_LEVEL_META = "io.modelcontextprotocol/logLevel"
 USUAL_LEVEL = "info"  # of a program that has set none: what servers send by themselves, but no more than that
 
@@ -28,6 +29,7 @@ class Voice:
     session: str
     modern: bool
     meta: dict[str, Any]
+    server: str  # that the call goes to
     dialogue: Dialogue | None = None
 
     @property
@@ -61,7 +63,8 @@ class Voice:
         """
         if not fits(self.offers, method, params):
             return None
-        said = await (self.dialogue.ask if self.dialogue else self._ask)(method, params)
+        asked = named(self.server, method, params)
+        said = await (self.dialogue.ask if self.dialogue else self._ask)(method, asked)
         if isinstance(said.get("error"), dict):
             raise RpcError(said["error"])
         result = said.get("result")
@@ -73,6 +76,13 @@ class Voice:
             await self.stream.ask(question, method, params)
             said: dict[str, Any] = await answer
             return said
+
+
+def named(server: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Programs must show people which server asks, and know only ours: so the question itself says it."""
+    if method != ELICITATION:
+        return params
+    return params | {"message": f"{server} asks: {params.get('message', '')}"}
 
 
 def fits(offers: dict[str, Any], method: str, params: dict[str, Any]) -> bool:
