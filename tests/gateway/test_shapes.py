@@ -82,6 +82,9 @@ RESULTS = [
     ({"content": [{"type": "text", "text": "two"}], "structuredContent": [1, 2], "isError": None}, "two"),
     ({"content": None, "structuredContent": {"a": 1}}, '{"a":1}'),
     ({"content": "only text"}, "only text"),
+    ({"content": ["a word"]}, "a word"),
+    ({"content": [{"type": "text", "text": 7}]}, "7"),
+    ({"content": [{"type": "json", "json": {"a": None}}]}, '{"type":"json","json":{"a":null}}'),
 ]
 
 

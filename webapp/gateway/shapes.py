@@ -12,6 +12,7 @@ from typing import Any
 
 from webapp.upstream import strict
 
+KINDS = ("text", "image", "audio", "resource_link", "resource")
 Checks = Mapping[str, Callable[[Any], bool]]
 
 
@@ -78,16 +79,20 @@ def result(given: dict[str, Any], modern: bool) -> dict[str, Any]:
 def _content(content: object) -> list[Any]:
     if isinstance(content, str):
         return [_as_text(content)]
-    blocks = content if isinstance(content, list) else []
-    return [_block(one) if isinstance(one, dict) else one for one in blocks]
+    return [_block(one) for one in content] if isinstance(content, list) else []
 
 
-def _as_text(text: str) -> dict[str, Any]:
+def _as_text(value: object) -> dict[str, Any]:
+    text = value if isinstance(value, str) else strict.encoded(value).decode()
     return {"type": "text", "text": text}
 
 
-def _block(block: dict[str, Any]) -> dict[str, Any]:
-    """Java and Go write null for what they leave out."""
+def _block(block: Any) -> dict[str, Any]:
+    """Java and Go write null for what they leave out; of a kind that MCP does not know a program would read nothing."""
+    if not isinstance(block, dict) or block.get("type") not in KINDS:
+        return _as_text(block)
+    if block["type"] == "text" and not isinstance(text := block.get("text"), str):
+        return _as_text("" if text is None else text)
     fit, resource = _without_nulls(block), block.get("resource")
     if isinstance(resource, dict) and None in resource.values():
         return fit | {"resource": _without_nulls(resource)}
