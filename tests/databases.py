@@ -40,6 +40,7 @@ STORELESS = {
                      "schema_form", "screening", "seeding", "summaries", "tool_search", "visible")
     ],
     "servers and services for tests": ["test_authority.py", "test_practice.py", "test_practice_oauth.py"],
+    "how bytes come in and go out": ["test_compression.py", "test_doorway.py"],
     "files, packages, commands": [
         f"test_{name}.py" for name in ("deploy", "layers", "make_run", "sbom", "security_page", "vendor", "version")
     ],
