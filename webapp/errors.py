@@ -172,6 +172,11 @@ class BadReply(UpstreamError):
         self.kind = kind
         self.agent_kind, self.trouble = self.TROUBLES.get(kind, (self.agent_kind, self.trouble))
 
+    def anew(self) -> BadReply:
+        """To raise where this one is kept: it would know the frames that keep it, and only the garbage collector
+        could let go of either."""
+        return BadReply(self.what, kind=self.kind, why=self.why, next_step=self.next_step)
+
 
 class RpcError(UpstreamError):
     """A JSON-RPC error object from the other side, kept whole: `code`, `message`, `data`."""

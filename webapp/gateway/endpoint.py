@@ -148,13 +148,9 @@ class Endpoint:
             raise Refusal(429, TOO_OFTEN, refusal.what, data=data, headers=after) from None
 
     async def _answer(self, request: Request, headers: dict[str, str], receive: Receive, send: Send) -> None:
-        request.stream = stream = EventStream(
-            send,
-            receive,
-            takes_events=_takes_events(headers),
-            reachable=functools.partial(self._reachable, request, now()),
-        )
-        status, body = await stream.carry(self._rpc(request))
+        request.stream = stream = EventStream(send, receive, takes_events=_takes_events(headers))
+        reachable = functools.partial(self._reachable, request, now())
+        status, body = await stream.carry(self._rpc(request), reachable)
         await stream.finish(status, body, _session_headers(request))
         if request.answer:
             await self._calls.approvals.delivered(request.answer)
@@ -198,9 +194,7 @@ class Endpoint:
         try:
             result = await self._protocol.result(request)
         except RpcError as error:
-            told = protocol.without_reserved_code(error) if request.modern else error
-            status = ERROR_CODE_HTTP_STATUS.get(told.code, 200) if request.modern else 200
-            return status, {"jsonrpc": "2.0", "id": id, "error": told.as_json()}
+            return _error_reply(request, error)
         except Exception:  # the agent gets a plain word, the log the whole story
             log.exception("could not answer %s", request.method)
             error_body = {
@@ -243,6 +237,12 @@ class Endpoint:
         if moment - self._used.get(agent.id, -60.0) >= 60:
             self._used[agent.id] = moment
             self._calls.clerk.soon(lambda: agents.note_use(agent.id))
+
+
+def _error_reply(request: Request, error: RpcError) -> Reply:
+    told = protocol.without_reserved_code(error) if request.modern else error
+    status = ERROR_CODE_HTTP_STATUS.get(told.code, 200) if request.modern else 200
+    return status, {"jsonrpc": "2.0", "id": request.id, "error": told.as_json()}
 
 
 def _server(scope: Scope) -> str:

@@ -111,9 +111,9 @@ class Path:
             told = failure(text, error.agent_kind, "no", server=call.tool.source.name)
             return told, "failed", {"error": error.what}
         except NeedsAuthorization as wall:
-            refusal = wall
-            refusal.trouble = await self._clerk.write(lambda: _note_wall(call.tool.source.id, refusal))
-            return _without_answer(call, refusal)
+            # Under no name of its own: what knows the error, and is known to its frames, stays until it is collected.
+            wall.trouble = await self._clerk.write(functools.partial(_note_wall, call.tool.source.id, wall))
+            return _without_answer(call, wall)
         except UpstreamError as error:
             return _without_answer(call, error)
         except Refused as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from webapp.upstream.strict import encoded
@@ -26,11 +26,6 @@ class AgentGone(Exception):
     """The agent closed the connection before its answer was ready, or took its request back."""
 
 
-@contextmanager
-def _unreachable(_: Callable[[], None]) -> Iterator[None]:
-    yield
-
-
 async def send_body(
     send: Send, status: int, body: bytes, headers: Headers = (), content_type: bytes = b"application/json"
 ) -> None:
@@ -43,15 +38,13 @@ async def send_body(
 class EventStream:
     """Carries one answer. Becomes SSE only when it must, and only for a client that takes events.
 
-    `reachable` is entered with a way to call the work off, once it takes longer than most.
+    It knows nothing of the request, which knows it: both go when the answer has left, and don't wait, with all that
+    they hold, for the garbage collector.
     """
 
-    def __init__(
-        self, send: Send, receive: Receive, *, takes_events: bool, reachable: Reachable = _unreachable
-    ) -> None:
+    def __init__(self, send: Send, receive: Receive, *, takes_events: bool) -> None:
         self._send = send
         self._receive = receive
-        self._reachable = reachable
         self.takes_events = takes_events
         self._open = False
         self._gone = self._called_off = self.over = False
@@ -71,8 +64,9 @@ class EventStream:
         """A request of ours, or of a server behind us (handshake era); its answer comes in by another way."""
         await self._event(encoded({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
 
-    async def carry(self, work: Coroutine[Any, Any, Reply]) -> Reply:
-        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up or says so.
+    async def carry(self, work: Coroutine[Any, Any, Reply], reachable: Reachable) -> Reply:
+        """The work's reply; meanwhile the line is kept alive. Cancels the work when the agent hangs up or says so:
+        `reachable` is entered with a way to call the work off, once it takes longer than most.
 
         Most answers come at once: whoever watches the line is called only when one does not.
         """
@@ -81,7 +75,7 @@ class EventStream:
 
         def begin() -> None:
             nonlocal watch
-            watch = loop.create_task(self._watch(me))  # type: ignore[arg-type]
+            watch = loop.create_task(self._watch(me, reachable))  # type: ignore[arg-type]
 
         timer = loop.call_later(AT_ONCE, begin)
         try:
@@ -97,10 +91,10 @@ class EventStream:
             if watch is not None:
                 watch.cancel()
 
-    async def _watch(self, waiting: asyncio.Task[Any]) -> None:
+    async def _watch(self, waiting: asyncio.Task[Any], reachable: Reachable) -> None:
         gone, patience = asyncio.create_task(self._hang_up()), EVENTS_AFTER
         try:
-            with self._reachable(functools.partial(self._call_off, waiting)):
+            with reachable(functools.partial(self._call_off, waiting)):
                 while not (await asyncio.wait((gone,), timeout=patience))[0]:
                     await self._ping()
                     patience = PING_EVERY

@@ -293,7 +293,7 @@ def _no_answer_in(reply: Reply, url: str) -> Exception:
             next_step="Check the path of the Server URL.",
         )
     if reply.fault is not None:
-        return reply.fault
+        return reply.fault.anew()
     return BadReply(
         f"The server answered {reply.status_words}, but not in the way of MCP.",
         kind="not_mcp",
@@ -331,7 +331,7 @@ def _ended_without_answer(host: str) -> Unreachable:
 
 async def _whole(response: Response, request_id: int, most_values: int = MOST_VALUES) -> Reply:
     body = await response.aread()
-    message, fault = None, None
+    message = None
     if len(body) > LIGHT:
         await sse.check_weight(body, most_values)
     if body and not 300 <= response.status_code < 400:
@@ -340,9 +340,13 @@ async def _whole(response: Response, request_id: int, most_values: int = MOST_VA
         except BadReply as error:
             if error.kind == "wrong_id":
                 raise
-            fault = error
-    snippet = "" if message else body[:_SNIPPET].decode("utf-8", "replace")
-    return Reply(response.status_code, response.headers, message, snippet, len(body), fault)
+            return Reply(response.status_code, response.headers, None, _start_of(body), len(body), error)
+    snippet = "" if message else _start_of(body)
+    return Reply(response.status_code, response.headers, message, snippet, len(body))
+
+
+def _start_of(body: bytes) -> str:
+    return body[:_SNIPPET].decode("utf-8", "replace")
 
 
 def is_event_stream(response: Response) -> bool:

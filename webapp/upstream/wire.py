@@ -401,6 +401,7 @@ class _Connection(asyncio.Protocol):
             and self._until_closed()
         ):
             self._complete = error is None
+        self._parser = None  # it knows us as well
         self._wake()
 
     def _until_closed(self) -> bool:
