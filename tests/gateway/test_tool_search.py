@@ -336,7 +336,7 @@ def test_what_a_program_never_said_it_can_be_asked_it_is_not_asked(
     reply = house.post(message, seeker, **headers)
     refusal = reply.json()["error"]
     assert (reply.status_code, refusal["code"]) == (400, -32021)
-    assert refusal["data"]["requiredCapabilities"] == {"elicitation": {}}
+    assert refusal["data"]["requiredCapabilities"] == {"elicitation": {"form": {}}}
     assert refusal["data"][ABOUT]["kind"] == "needs_input"
     assert asking_back.zoo.asked[-1].params["_meta"][CAPABILITIES] == {"sampling": {}}
 

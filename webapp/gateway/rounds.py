@@ -51,9 +51,9 @@ def passed_on(result: dict[str, Any], capabilities: dict[str, Any] | None, serve
     it can be asked."""
     offers = sessions.capabilities(sessions.letters(capabilities))
     requests = _asked(result.get("inputRequests"))
-    for method, params in requests.values():
-        if not fits(offers, method, params):
-            raise _not_declared(method, params) if method in THINGS else NeedsInput("something")
+    missing = [(method, params) for method, params in requests.values() if not fits(offers, method, params)]
+    if missing:
+        raise _not_declared(missing)
     given = result.get("inputRequests") or {}
     named_ones = {
         name: given[name] | {"params": named(server, method, params)}
@@ -63,14 +63,24 @@ def passed_on(result: dict[str, Any], capabilities: dict[str, Any] | None, serve
     return result | {"inputRequests": given | named_ones} if named_ones else result
 
 
-def _not_declared(method: str, params: dict[str, Any]) -> RpcError:
-    name, _, _ = method.partition("/")
-    kind = "url" if params.get("mode") == "url" else "tools" if "tools" in params else ""
+def _not_declared(missing: list[tuple[str, dict[str, Any]]]) -> UpstreamError:
+    if any(method not in THINGS for method, _ in missing):
+        return NeedsInput("something")
+    required: dict[str, Any] = {}
+    for method, params in missing:
+        required.setdefault(method.partition("/")[0], {}).update(_kind(method, params))
+    things = " and ".join(sorted({THINGS[method] for method, _ in missing}))
     return RpcError({
         "code": MISSING_REQUIRED_CLIENT_CAPABILITY,
-        "message": f"The server wants {THINGS[method]}, and this program does not say that it can be asked for that.",
-        "data": {"requiredCapabilities": {name: {kind: {}} if kind else {}}} | about("needs_input", "no"),
+        "message": f"The server wants {things}, and this program does not say that it can be asked for that.",
+        "data": {"requiredCapabilities": required} | about("needs_input", "no"),
     })  # fmt: skip
+
+
+def _kind(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    if method == ELICITATION:
+        return {"url" if params.get("mode") == "url" else "form": {}}
+    return {"tools": {}} if "tools" in params or "toolChoice" in params else {}
 
 
 async def _answers(requests: object, voice: Voice | None) -> dict[str, Any]:
