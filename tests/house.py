@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -159,20 +160,45 @@ def token_in(html: str) -> str:
 @contextlib.contextmanager
 def served(app: Any, port: int = 0) -> Iterator[str]:
     """An ASGI app on a loopback port, a free one where none is given, in a thread; yields its URL."""
-    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    with socket.create_server(("127.0.0.1", port)) as listener, in_thread(Server(config), listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+class Server(uvicorn.Server):
+    """Hears at once that it is to stop; uvicorn's own looks ten times a second whether it is."""
+
+    _wake: Callable[[], object] | None = None
+
+    async def main_loop(self) -> None:
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._wake = lambda: loop.call_soon_threadsafe(told.set)
+        seconds = 0
+        while not await self.on_tick(10 * seconds):  # each tenth renews the Date of the answers
+            seconds += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), 1)
+
+    def stop(self) -> None:
+        self.should_exit = True
+        if self._wake:
+            with contextlib.suppress(RuntimeError):  # its loop is closed: it has stopped
+                self._wake()
+
+
+@contextlib.contextmanager
+def in_thread(server: Server, *listeners: socket.socket) -> Iterator[None]:
+    thread = threading.Thread(target=server.run, kwargs={"sockets": list(listeners)})
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "it could not start"
             time.sleep(0.005)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
-        listener.close()
 
 
 def text_of(answer: dict[str, Any]) -> str:

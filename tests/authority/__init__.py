@@ -10,7 +10,6 @@ with authority(iss="wrong", token="form") as service:
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ import uvicorn
 
 from tests.authority.faults import Faults
 from tests.authority.service import Seen, Service
+from tests.house import Server, in_thread
 
 __all__ = ["Faults", "Seen", "Service", "authority"]
 
@@ -30,11 +30,5 @@ def authority(**faults: Any) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0)) as main, socket.create_server(("127.0.0.1", 0)) as decoy:
         service.open_at(main.getsockname()[1], decoy.getsockname()[1])
         config = uvicorn.Config(service, log_level="critical", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [main, decoy]})
-        thread.start()
-        try:
+        with in_thread(Server(config), main, decoy):
             yield service
-        finally:
-            server.should_exit = True
-            thread.join()
