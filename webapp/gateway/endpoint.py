@@ -148,7 +148,9 @@ class Endpoint:
             raise Refusal(429, TOO_OFTEN, refusal.what, data=data, headers=after) from None
 
     async def _answer(self, request: Request, headers: dict[str, str], receive: Receive, send: Send) -> None:
-        request.stream = stream = EventStream(send, receive, takes_events=_takes_events(headers))
+        request.stream = stream = EventStream(
+            send, receive, takes_events=_takes_events(headers.get("accept", ""))
+        )
         reachable = functools.partial(self._reachable, request, now())
         status, body = await stream.carry(self._rpc(request), reachable)
         await stream.finish(status, body, _session_headers(request))
@@ -158,7 +160,7 @@ class Endpoint:
     async def _tell_news(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         """The handshake era's stream of what no request asked for. It has an end at once: see news."""
         handshake = headers.get("mcp-protocol-version", NO_HEADER_VERSION) in HANDSHAKE
-        if not handshake or not _takes_events(headers):
+        if not handshake or not _takes_events(headers.get("accept", "")):
             raise _not_served()
         catalogue = await self._catalogues.current()
         agent = _authenticate(catalogue, headers)
@@ -250,9 +252,10 @@ def _server(scope: Scope) -> str:
     return server
 
 
-def _takes_events(headers: dict[str, str]) -> bool:
+@functools.lru_cache(maxsize=64)
+def _takes_events(accept: str) -> bool:
     """Only who says so: `*/*` is what programs send by themselves that read one JSON body."""
-    ranges = (one.replace(" ", "").lower().split(";") for one in headers.get("accept", "").split(","))
+    ranges = (one.replace(" ", "").lower().split(";") for one in accept.split(","))
     return any(kind == "text/event-stream" and not NEVER.intersection(more) for kind, *more in ranges)
 
 
