@@ -15,7 +15,7 @@ from flask import Flask
 
 from tests.routes.visitors import Visitor, text_of
 from webapp.services import agents, approvals, export, integrations
-from webapp.services.approvals.cards import MOST_WAITING
+from webapp.services.approvals.cards import MOST_OVER, MOST_WAITING
 from webapp.services.audit import COMMAND
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -207,6 +207,20 @@ def test_a_flood_is_shown_in_part_oldest_first(technician: Visitor, ask: Ask) ->
     assert "33 calls wait for a decision; 3 of them come into view" in text_of(page)
     decide(ids[0])
     assert f'id="{ids[MOST_WAITING]}"' in technician.get("/approvals/inbox")
+
+
+def test_of_what_is_over_the_last_is_shown_and_what_is_on_the_page_stays(
+    technician: Visitor, ask: Ask
+) -> None:
+    ids = [ask(ticket_id=f"T-{number}") for number in range(MOST_OVER + 3)]
+    for one in ids:
+        decide(one)
+    waits = ask(ticket_id="T-100")
+    last = [*ids[-MOST_OVER:], waits]
+    page = technician.get("/approvals")
+    assert [one for one in [*ids, waits] if f'id="{one}"' in page] == last
+    page = technician.get(f"/approvals/inbox?shown={ids[0]}&shown={ids[1]}")
+    assert [one for one in [*ids, waits] if f'id="{one}"' in page] == [*ids[:2], *last]
 
 
 def test_too_late_is_a_fact_with_who_was_first(technician: Visitor, ask: Ask) -> None:

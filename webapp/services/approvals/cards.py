@@ -21,6 +21,8 @@ STILL_SHOWN = timedelta(minutes=5)
 # More would bury the person and the browser; what is behind them moves up as they are decided.
 MOST_WAITING = 30
 MOST_SHOWN = 60
+# Of what is over and not on the page yet: an agent that is let do much, or stopped, ends hundreds within minutes.
+MOST_OVER = 10
 EARLIER_CALLS = 3
 
 
@@ -99,7 +101,7 @@ def inbox(reader: User, shown: Iterable[str] = (), seen: str = "") -> Inbox | No
     """None when nothing has changed since `seen`. `shown` are the cards on the reader's page: they stay where they
     are, and new ones follow; at first what waits comes before what was decided a moment ago."""
     places = {one: place for place, one in enumerate(list(shown)[:MOST_SHOWN])}
-    rows = list(Approval.inbox(STILL_SHOWN, list(places)))
+    rows = list(Approval.inbox(STILL_SHOWN, MOST_OVER, list(places)))
     rows.sort(key=lambda row: (places.get(row.id, len(places)), row.state != "waiting" or row.late))
     waiting = [row for row in rows if row.state == "waiting" and not row.late]
     left_out = {row.id for row in waiting[MOST_WAITING:]}

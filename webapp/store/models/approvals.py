@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from peewee import BigIntegerField, BooleanField, ForeignKeyField, IntegerField, ModelSelect
+from peewee import BigIntegerField, BooleanField, ForeignKeyField, IntegerField, ModelSelect, fn
 
 from webapp.store.fields import CharField, Json, Moment, Sealed, TextField, now
 from webapp.store.models.agents import Agent
@@ -98,12 +98,13 @@ class Approval(Table):
         return cls.select().where(cls.state == "waiting", cls.in_time()).order_by(cls.created_at)
 
     @classmethod
-    def inbox(cls, still_shown: timedelta, shown: Iterable[str] = ()) -> ModelSelect:
-        """What waits, what was decided just now and what is on somebody's page (`shown`), in the order it came:
-        nothing moves under the pointer."""
-        recent = now() - still_shown
+    def inbox(cls, still_shown: timedelta, most_over: int, shown: Iterable[str] = ()) -> ModelSelect:
+        """What waits, what was decided just now (the last `most_over` of it) and what is on somebody's page (`shown`),
+        in the order it came: nothing moves under the pointer."""
+        recent, ended = now() - still_shown, fn.COALESCE(cls.finished_at, cls.decided_at)
         decided = (cls.state != "waiting") & ((cls.decided_at > recent) | (cls.finished_at > recent))
-        wanted = (cls.state == "waiting") | decided | cls.id.in_(list(shown))
+        last = cls.select(cls.id).where(decided).order_by(ended.desc(), cls.id.desc()).limit(most_over)
+        wanted = (cls.state == "waiting") | cls.id.in_(last) | cls.id.in_(list(shown))
         return cls.select().where(wanted).order_by(cls.created_at, cls.id)
 
     @classmethod
