@@ -25,6 +25,7 @@ import httpx2
 from config import ROOT
 from tests import databases, forked
 from tests.house import House
+from tests.waiting import until
 
 # Longer than anything takes on a machine that does much else: who waits, waits for an event.
 START_SECONDS = 120.0
@@ -188,6 +189,8 @@ class Gatehouse(Process):
             return None
         pid = self.pid if which == "master" else self.workers()[int(which)]
         os.kill(pid, sign)
+        if sign == signal.SIGKILL:  # which comes to it in its next turn on the processor
+            until(lambda: not alive(pid), f"{pid} died")
         return pid
 
 
