@@ -7,6 +7,7 @@ of what agents see; people see a definition as it came, and so do digests.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,11 +37,8 @@ _TOOL: Checks = {
     "title": _text, "description": _text, "outputSchema": _object, "annotations": _object, "execution": _object,
     "icons": lambda icons: isinstance(icons, list), "_meta": _object,
 }  # fmt: skip
-_SCHEMA: Checks = {
-    "$schema": _text,
-    "properties": _object,
-    "required": _texts,
-}  # PHP says [] for no properties
+# PHP says [] for no properties.
+_SCHEMA: Checks = {"$schema": _text, "properties": _object, "required": _texts}
 _HINTS: Checks = {
     "title": _text, "readOnlyHint": _yes_or_no, "destructiveHint": _yes_or_no, "idempotentHint": _yes_or_no,
     "openWorldHint": _yes_or_no,
@@ -65,12 +63,15 @@ def tool_of_old(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def result(given: dict[str, Any], modern: bool) -> dict[str, Any]:
-    """A finished call's. What programs of the handshake era can't read of it they get as text."""
+    """A finished call's. What programs of the handshake era can't read of it they get as text. The same object where
+    there is nothing to repair."""
     told = given.get("structuredContent")
     odd = {"isError"} if given.get("isError", False) is None else set()
-    if not modern and not isinstance(told, dict):
+    if not modern and "structuredContent" in given and not isinstance(told, dict):
         odd.add("structuredContent")
     content = _content(given.get("content"))
+    if not odd and content is given.get("content"):
+        return given
     if told is not None and not content and ("structuredContent" in odd or given.get("content") is None):
         content = [_as_text(strict.encoded(told).decode())]
     return {name: part for name, part in given.items() if name not in odd} | {"content": content}
@@ -79,7 +80,7 @@ def result(given: dict[str, Any], modern: bool) -> dict[str, Any]:
 def _content(content: object) -> list[Any]:
     if isinstance(content, str):
         return [_as_text(content)]
-    return [_block(one) for one in content] if isinstance(content, list) else []
+    return _or_same([_block(one) for one in content], content) if isinstance(content, list) else []
 
 
 def _as_text(value: object) -> dict[str, Any]:
@@ -125,8 +126,13 @@ def _as_object(schema: object) -> dict[str, Any]:
 
 def _icons(icons: list[Any]) -> list[Any]:
     fit = [_without_odd(icon, _ICON) for icon in icons if isinstance(icon, dict) and _text(icon.get("src"))]
-    same = len(fit) == len(icons) and all(map(lambda one, other: one is other, fit, icons))
-    return icons if same else fit
+    return _or_same(fit, icons)
+
+
+def _or_same(repaired: list[Any], given: list[Any]) -> list[Any]:
+    """The list that was given, where nothing in it had to be repaired."""
+    same = len(repaired) == len(given) and all(map(operator.is_, repaired, given))
+    return given if same else repaired
 
 
 _REPAIRS: Mapping[str, Callable[[Any], Any]] = {
