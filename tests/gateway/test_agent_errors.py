@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.test_endpoint import MODERN
 from tests.gateway.test_odd_servers import answering, hangs_up, raw
 from tests.house import House
 from tests.services.farm import Farm, farm, tool
@@ -15,10 +16,6 @@ from tests.upstream.zoo import Animal, Answer, Ask, always, error, legacy, page
 from webapp.services.agent_errors import ABOUT
 from webapp.upstream.weight import MOST_VALUES
 
-MODERN = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 OUTPUT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from tests.gateway.test_odd_servers import answering, hangs_up, raw, serving
 from tests.house import House
+from tests.load.faults import FINE
 from tests.services.farm import Farm, farm
 from tests.upstream.zoo import Animal, Answer, always, begin_stream, event
 from tests.waiting import until
 
-FINE = {"content": [{"type": "text", "text": "in order"}]}
-OF_A_CALL = ("protocol.Request", "stream.EventStream", "call.Call", "exchange.Reply")
+OF_A_CALL = ("protocol.Request", "stream.EventStream", "call.Call", "exchange.Reply", "wire._Connection")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,17 @@ def odd(house: House) -> Iterator[Farm]:
         yield servers
 
 
-@pytest.fixture
-def nothing_is_collected() -> Iterator[None]:
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Of what happens in it. A connection more is kept for half a minute."""
     gc.collect()
     gc.disable()
-    yield
-    gc.enable()
+    try:
+        before = left()
+        yield
+        until(lambda: not left() - before, "the worker lets go of what it knew")
+    finally:
+        gc.enable()
 
 
 async def streams(ask: Any) -> None:
@@ -65,23 +71,19 @@ def left() -> Counter[str]:
     return Counter({name: many for name, many in names.items() if name.endswith(OF_A_CALL)})
 
 
-@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 def test_nothing_of_a_call_is_left(house: House, odd: Farm, key: str, behaviour: str) -> None:
     odd.put(serving(answering(FINE)))
     house.call(key, "odd__get_thing")  # or too many failures in a row would open its circuit
     odd.put(serving(BEHAVIOURS[behaviour]))
-    before = left()
-    for id in range(3):
-        params = {"name": "odd__get_thing", "arguments": {}, "_meta": {"progressToken": id}}
-        house.post({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}, key)
-    until(lambda: not left() - before, f"the worker lets go of what it knew: {left() - before}", seconds=20)
+    with nothing_left():
+        for id in range(3):
+            params = {"name": "odd__get_thing", "arguments": {}, "_meta": {"progressToken": id}}
+            house.post({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}, key)
 
 
-@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize("name", ["desk__add_ticket_note", "nowhere__get_thing", "gatehouse__my_approvals"])
 def test_nothing_is_left_of_a_call_that_no_server_gets(house: House, key: str, name: str) -> None:
-    before = left()
-    for id in range(3):
-        house.call(key, name, {"ticket_id": f"T-{id}", "text": "x"}, id=id)
-    until(lambda: not left() - before, f"the worker lets go of what it knew: {left() - before}", seconds=20)
+    with nothing_left():
+        for id in range(3):
+            house.call(key, name, {"ticket_id": f"T-{id}", "text": "x"}, id=id)
