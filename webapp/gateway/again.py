@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from webapp.store.secrets import KeyProblem, vault
+from webapp.upstream.envelope import INPUT_REQUIRED
 
 RECORD, PREFIX = "request state", "gatehouse."
 # Clients stop after ten rounds: before that the call is answered, with word that it still waits.
@@ -25,7 +26,7 @@ class Again:
     @property
     def result(self) -> dict[str, Any]:
         sealed = vault.seal(RECORD, asdict(self)).decode()
-        return {"resultType": "input_required", "requestState": PREFIX + sealed}
+        return {"resultType": INPUT_REQUIRED, "requestState": PREFIX + sealed}
 
 
 def read(state: object) -> Again | None:

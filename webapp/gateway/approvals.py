@@ -15,13 +15,13 @@ from webapp.gateway.clerk import Clerk
 from webapp.gateway.holding import Guest
 from webapp.gateway.lines import Progress
 from webapp.gateway.path import NotWritten, Path
-from webapp.gateway.rounds import INPUT_REQUIRED
 from webapp.gateway.voice import Voice
 from webapp.gateway.waiting import WaitingRoom
 from webapp.services import approvals, intents
 from webapp.services.audit import Actor
 from webapp.store.fields import now
 from webapp.store.models import Approval
+from webapp.upstream.envelope import INPUT_REQUIRED
 
 MOST_LISTED = 50  # at a time
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from webapp.gateway.words import Words
 from webapp.services.redaction import digest_of
 from webapp.store.fields import now
 from webapp.store.secrets import KeyProblem, vault
+from webapp.upstream.envelope import INPUT_REQUIRED
 
 RECORD, PREFIX = "dialogue", "gatehouse-dialogue."
 LONGEST = 2000
@@ -124,7 +125,7 @@ class Dialogue:
         self._asked.clear()
         self._state = replace(self._state, turn=self._state.turn + 1)
         return {
-            "resultType": "input_required", "inputRequests": questions, "requestState": self._state.sealed,
+            "resultType": INPUT_REQUIRED, "inputRequests": questions, "requestState": self._state.sealed,
         }  # fmt: skip
 
 

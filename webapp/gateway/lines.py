@@ -8,6 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+from mcp_types import LOG_LEVEL_META_KEY
+
 from config import Config
 from webapp.builtin import BUILTINS, Context
 from webapp.gateway import sessions
@@ -15,7 +17,7 @@ from webapp.gateway.catalogue import Catalogues, CatalogueTool, Source
 from webapp.gateway.circuit import Circuit
 from webapp.gateway.errands import errand
 from webapp.gateway.line import Line, Told, load
-from webapp.gateway.voice import LOG_LEVEL_META, Voice
+from webapp.gateway.voice import Voice
 from webapp.services import connections
 from webapp.services.egress import egress_for
 from webapp.store.models import database
@@ -58,7 +60,7 @@ class Lines:
             line.circuit.hurry()  # a sync, or another worker, has reached it
         level = await voice.log_level() if tool.source.logs and voice else ""
         if level:
-            meta = (meta or {}) | {LOG_LEVEL_META: level}
+            meta = (meta or {}) | {LOG_LEVEL_META_KEY: level}
         line.users += 1
 
         async def ask() -> dict[str, Any]:

@@ -17,10 +17,11 @@ from webapp.gateway import answers, rounds
 from webapp.gateway.call import Call
 from webapp.gateway.clerk import Clerk
 from webapp.gateway.lines import Lines
-from webapp.gateway.rounds import INPUT_REQUIRED, NeedsInput
+from webapp.gateway.rounds import NeedsInput
 from webapp.services import approvals, audit, condition, grants, integrations, intents, summaries
 from webapp.services.agent_errors import about, failure
 from webapp.store.models import Entry, Integration
+from webapp.upstream.envelope import INPUT_REQUIRED
 
 FINISHED_AS = {"failed": "failed", "unknown": "unknown"}
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    LOG_LEVEL_META_KEY,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    SERVER_INFO_META_KEY,
+)
 
 from config import VERSION
 from webapp.errors import NotFound, RpcError, TooMany
@@ -17,33 +22,29 @@ from webapp.gateway.catalogue import Catalogue, CatalogueTool, KnownAgent
 from webapp.gateway.finding import Finder
 from webapp.gateway.lines import Progress
 from webapp.gateway.listing import listed_bytes
-from webapp.gateway.rounds import INPUT_REQUIRED
 from webapp.gateway.stream import EventStream
 from webapp.gateway.subscriptions import Subscriptions
-from webapp.gateway.voice import LOG_LEVEL_META, Voice
+from webapp.gateway.voice import Voice
 from webapp.gateway.words import Words
 from webapp.services import own_tools
 from webapp.services.agent_errors import about, failure, structured
 from webapp.services.audit import Actor
 from webapp.upstream.client import LEVELS
-from webapp.upstream.envelope import HANDSHAKE, MODERN
+from webapp.upstream.envelope import COMPLETE, HANDSHAKE, INPUT_REQUIRED, MODERN
 
-META = "io.modelcontextprotocol/"
 SERVER_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": VERSION}
 REASON = "gatehouse/reason"
 ANOTHER_ROUND = ("inputResponses", "requestState")
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}, "logging": {}}
 LIST_HINTS = {"ttlMs": 5000, "cacheScope": "private"}
-SERVER_INFO_META = META + "serverInfo"
 INSTRUCTIONS = (
     "Tools of several servers, named <server>__<tool>. Some calls wait for a person's approval: the answer then "
     "says so and how to wait. Nothing has run before that. Where there is gatehouse__search_tools, find tools with it."
 )
 INVALID_REQUEST, INVALID_PARAMS, METHOD_NOT_FOUND, INTERNAL_ERROR = -32600, -32602, -32601, -32603
 TOO_OFTEN = 429  # MCP has no number for it, and leaves those outside the range of JSON-RPC to everybody
-RESERVED = range(
-    -32099, -32019
-)  # for what MCP says of a conversation: the agent's with us, or ours with a server
+# For what MCP says of a conversation: the agent's with us, or ours with a server.
+RESERVED = range(-32099, -32019)
 NO_RESOURCE = -32002  # until 2025-11-25
 
 
@@ -198,7 +199,7 @@ class Protocol:
         if request.stream is None:
             return None
         meta, modern = request.meta, request.modern
-        if modern and (level := meta.get(LOG_LEVEL_META)) is not None and level not in LEVELS:
+        if modern and (level := meta.get(LOG_LEVEL_META_KEY)) is not None and level not in LEVELS:
             raise error(INVALID_PARAMS, f"There is no log level {str(level)[:40]}")
         server = tool.source.name
         return Voice(request.stream, self._words, request.agent.id, request.session, modern, meta, server)
@@ -266,7 +267,7 @@ def _call(
 
 def _declared(request: Request) -> dict[str, Any] | None:
     """Without extensions: they hold between neighbours, and we have none, so what one adds would reach nobody."""
-    told = request.meta.get(META + "clientCapabilities")
+    told = request.meta.get(CLIENT_CAPABILITIES_META_KEY)
     return (
         {name: one for name, one in told.items() if name != "extensions"} if isinstance(told, dict) else None
     )
@@ -324,8 +325,8 @@ def dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
     """The result in the envelope of the agent's era. The server's own envelope ends here; the rest is untouched."""
     theirs = result.get("_meta")
     given = theirs if isinstance(theirs, dict) else {}
-    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META}
+    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META_KEY}
     if modern:
-        return {"resultType": "complete"} | result | {"_meta": meta | {SERVER_INFO_META: SERVER_INFO}}
+        return {"resultType": COMPLETE} | result | {"_meta": meta | {SERVER_INFO_META_KEY: SERVER_INFO}}
     plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
     return plain | {"_meta": meta} if meta else plain

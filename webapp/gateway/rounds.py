@@ -11,8 +11,8 @@ from webapp.errors import RpcError, UpstreamError
 from webapp.gateway import sessions
 from webapp.gateway.voice import ELICITATION, Voice, fits, named
 from webapp.services.agent_errors import about
+from webapp.upstream.envelope import INPUT_REQUIRED
 
-INPUT_REQUIRED = "input_required"
 MOST_ROUNDS = 10
 # What the words of the protocol are in words.
 THINGS = {

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from mcp_types import LOG_LEVEL_META_KEY
+
 from webapp.errors import RpcError
 from webapp.gateway import sessions
 from webapp.gateway.dialogues import Dialogue
@@ -14,7 +16,6 @@ from webapp.gateway.words import Words
 from webapp.upstream.client import LEVELS
 
 ELICITATION = "elicitation/create"
-LOG_LEVEL_META = "io.modelcontextprotocol/logLevel"
 USUAL_LEVEL = "info"  # of a program that has set none: what servers send by themselves, but no more than that
 
 
@@ -47,7 +48,7 @@ class Voice:
     async def log_level(self) -> str:
         """From which level on the program wants to see logs. Empty: none (2026-07-28), or it said nothing."""
         if self.modern:
-            return str(self.meta.get(LOG_LEVEL_META, ""))
+            return str(self.meta.get(LOG_LEVEL_META_KEY, ""))
         return await self.words.level(self.agent_id, self.session)
 
     async def log(self, params: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from webapp.upstream.envelope import INPUT_REQUIRED
+
 LONGEST = 200
 MOST_PARTS = 5
 # Servers quote what was sent to them, our key for them included: what could be one is masked.
@@ -16,7 +18,7 @@ def of(result: dict[str, Any], mode: str) -> dict[str, str]:
 
     Never raises, whatever the server sent.
     """
-    if result.get("resultType") == "input_required":
+    if result.get("resultType") == INPUT_REQUIRED:
         return {"result": _wants(result.get("inputRequests"))}
     content = result.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []

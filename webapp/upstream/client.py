@@ -20,7 +20,7 @@ from mcp_types import (
 
 from webapp.errors import BadReply, RpcError, Unreachable, UpstreamError
 from webapp.upstream import envelope, handshake, paging
-from webapp.upstream.envelope import HANDSHAKE, MODERN, HeaderMap
+from webapp.upstream.envelope import COMPLETE, HANDSHAKE, INPUT_REQUIRED, MODERN, HeaderMap
 from webapp.upstream.exchange import NO_STREAM, Exchange, Http, Reply, error_code, result_of
 from webapp.upstream.handshake import ServerInfo, Session
 from webapp.upstream.listing import Listing, speaks_of_headers
@@ -44,7 +44,7 @@ class Asker(Protocol):
         """As RequestHandler; or raises RpcError with their own refusal."""
 
 
-RESULT_TYPES = ("complete", "input_required")  # others come with extensions, of which we declare none
+RESULT_TYPES = (COMPLETE, INPUT_REQUIRED)  # others come with extensions, of which we declare none
 GOODBYE_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 MOST_QUESTIONS = 10  # of one call at a time; more get a plain no
@@ -153,7 +153,7 @@ class Client:
             method, params, on_progress=on_progress, capabilities=capabilities, timeout=timeout, asker=asker
         )
         result = result_of(reply, self._exchange.url)
-        if result.get("resultType", "complete") in RESULT_TYPES:
+        if result.get("resultType", COMPLETE) in RESULT_TYPES:
             return result
         if self.version == MODERN:
             raise BadReply("The server's answer is of a kind that Gatehouse does not know.", kind="not_mcp")

@@ -8,6 +8,7 @@ from typing import Any
 from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value, mcp_param_headers
 
 MODERN = "2026-07-28"
+COMPLETE, INPUT_REQUIRED = "complete", "input_required"  # what a result of 2026-07-28 is (`resultType`)
 HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 CLIENT_INFO = {"name": "gatehouse", "title": "Gatehouse", "version": "1.0"}
 EVENT_STREAM = "text/event-stream"
