@@ -89,6 +89,7 @@ def photograph(
                 visitor.sign_in()
             for name, path, act in pages:
                 act(page := visitor.go(path))
+                page.wait_for_load_state("networkidle")  # the cards have looked at what is true now
                 picture = f"{name}-{look}"
                 page.screenshot(path=FOLDER / f"{picture}.png", full_page=picture not in IN_THE_README)
             for fault in visitor.faults:
