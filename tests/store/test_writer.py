@@ -91,16 +91,33 @@ def test_a_job_that_fails_by_itself_harms_no_neighbour(writer: Writer) -> None:
         assert (state("first"), state("wrong"), state("last")) == (1, None, 1)
 
 
-def test_what_is_added_in_one_turn_is_taken_as_one_list(writer: Writer) -> None:
+def test_what_is_added_in_turns_that_follow_one_another_is_taken_as_one_list(writer: Writer) -> None:
     taken: list[list[int]] = []
 
     async def live() -> None:
-        first = [writer.add(taken.append, number, lost=print) for number in range(3)]
-        await asyncio.gather(*first)
+        together = []
+        for number in range(3):
+            together.append(writer.add(taken.append, number, lost=print))
+            await asyncio.sleep(0)
+        await asyncio.gather(*together)
         await writer.add(taken.append, 3, lost=print)
 
     asyncio.run(asyncio.wait_for(live(), 60))
     assert taken == [[0, 1, 2], [3]]
+
+
+def test_one_is_not_kept_waiting_by_those_that_come_after_it_without_end(writer: Writer) -> None:
+    taken: list[list[int]] = []
+
+    async def live() -> None:
+        added = [writer.add(taken.append, 0, lost=print)]
+        while not added[0].done():
+            await asyncio.sleep(0)
+            added.append(writer.add(taken.append, len(added), lost=print))
+        await asyncio.gather(*added)
+
+    asyncio.run(asyncio.wait_for(live(), 60))
+    assert len(taken) > 1
 
 
 def test_everybody_hears_of_a_list_that_failed_and_the_rest_is_told_for_who_left(writer: Writer) -> None:

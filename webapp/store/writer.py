@@ -6,6 +6,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from webapp.store.models import database
 
 T = TypeVar("T")
 LARGEST_GROUP = 200
+QUIET_TURNS = 2  # of the event loop: what has just been read leads to a row within so many
+LONGEST_WAIT = 0.005  # seconds
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +50,17 @@ class _Bundle:
     items: list[Any] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     failure: BaseException | None = None
+    began: float = field(default_factory=time.monotonic)
+    _seen: int = 0
+    _quiet_turns: int = 0
+
+    def is_complete(self) -> bool:
+        """Asked once in each turn of the loop: whether it need not wait for others to join."""
+        if len(self.items) == self._seen:
+            self._quiet_turns += 1
+            return self._quiet_turns == QUIET_TURNS
+        self._seen, self._quiet_turns = len(self.items), 0
+        return time.monotonic() - self.began > LONGEST_WAIT
 
     def run(self) -> None:
         self.take(self.items)
@@ -90,8 +104,8 @@ class Writer:
     def add(
         self, take: Callable[[list[T]], Any], item: T, *, lost: Callable[[T], object]
     ) -> asyncio.Future[None]:
-        """For one event loop, and much cheaper than a job: what is added in the same turn of it goes to `take` as one
-        list, and wakes the thread once.
+        """For one event loop, and much cheaper than a job: what is added while it has its hands full goes to `take` as
+        one list, and wakes the thread once.
 
         When that list fails nothing of it is written, and each of them hears so; of an item that nobody waits for any
         more, `lost` does.
@@ -100,14 +114,18 @@ class Writer:
         bundle = self._open.get(take)
         if bundle is None:
             bundle = self._open[take] = _Bundle(take, lost, loop)
-            loop.call_soon(self._hand_over, take)
+            loop.call_soon(self._hand_over, bundle)
         future: asyncio.Future[None] = loop.create_future()
         bundle.items.append(item)
         bundle.waiting.append(future)
         return future
 
-    def _hand_over(self, take: Callable[[list[Any]], Any]) -> None:
-        self._jobs.put(self._open.pop(take))
+    def _hand_over(self, bundle: _Bundle) -> None:
+        """A commit costs as much for one as for many, and while it is made both threads want the interpreter."""
+        if bundle.is_complete():
+            self._jobs.put(self._open.pop(bundle.take))
+        else:
+            bundle.loop.call_soon(self._hand_over, bundle)
 
     def _work(self) -> None:
         with database.connection_context():
