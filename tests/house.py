@@ -141,6 +141,15 @@ def _finished(arguments: tuple[str, ...], env: dict[str, str], stdin: str) -> Fi
         return Finished(code, files["stdout"].read_text(), files["stderr"].read_text())
 
 
+def modern_meta(capabilities: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a program of 2026-07-28 says of itself with each request, in `params._meta`."""
+    return {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "by hand", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": capabilities or {},
+    }
+
+
 def last_message(reply: httpx2.Response) -> dict[str, Any]:
     """The answer, whether it came as JSON or as the last server-sent event."""
     if reply.headers.get("content-type", "").startswith("text/event-stream"):

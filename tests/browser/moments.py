@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import FilePayload, Page
 
 from config import Config
-from tests.house import PASSWORD, House, served, token_in
+from tests.house import PASSWORD, House, modern_meta, served, token_in
 from tests.provider import ENTRA, person, provider
 from webapp.asgi import program
 from webapp.practice import create_app as practice_app
@@ -22,10 +22,6 @@ from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Approval, Authenticator, remember
 
-MODERN_META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 CLAUDE = "Claude for the helpdesk"
 FILE = """gatehouse: 1
 servers:
@@ -272,7 +268,7 @@ def _asked(house: House, key: str, tool: str, **arguments: str) -> str:
 def _answered(house: House, key: str, tool: str, **arguments: str) -> None:
     """A program of 2026-07-28 goes on with a call whose server asked something back."""
     said = {"really": {"action": "accept", "content": {"reason": "The customer said so."}}}
-    about = {"name": f"desk__{tool}", "arguments": arguments, "_meta": MODERN_META}
+    about = {"name": f"desk__{tool}", "arguments": arguments, "_meta": modern_meta()}
     params = about | {"inputResponses": said, "requestState": "c3RlcC0yOm5hLXNlcnZlcg=="}
     headers = {"mcp_protocol_version": "2026-07-28", "mcp_method": "tools/call", "mcp_name": f"desk__{tool}"}
     house.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, key, **headers)

@@ -13,17 +13,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.house import PASSWORD, last_message, token_in
+from tests.house import PASSWORD, last_message, modern_meta, token_in
 from tests.serving import Gatehouse, alive, gatehouse
 from tests.talkative import Talkative, talkative
 from tests.waiting import until
 
 MODERN = "2026-07-28"
-META = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientInfo": {"name": "by hand", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
-}
+META = modern_meta({"elicitation": {"form": {}}})
 GREETING = "s-old__get_greeting"
 BRIEF = "s-brief__get_greeting"  # of a server that is given three seconds for a call
 

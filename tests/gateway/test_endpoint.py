@@ -11,15 +11,12 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.house import House
+from tests.house import House, modern_meta
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import legacy, modern
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-MODERN: dict[str, Any] = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
+MODERN = modern_meta()
 
 
 @pytest.mark.parametrize("authorization", [

@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ToolsListChanged
 from mcp_types import ToolListChangedNotification
 
-from tests.house import House, last_message
+from tests.house import House, last_message, modern_meta
 from tests.serving import free_port
 from tests.shifting import Shifting, shifting
 from tests.waiting import until
@@ -217,13 +217,8 @@ def test_a_subscription_to_what_is_never_told_ends_at_once(house: House, key: st
 def test_odd_subscriptions_are_refused(
     house: House, key: str, params: dict[str, Any], accept: str, code: int | None
 ) -> None:
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    message = {
-        "jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params | {"_meta": meta},
-    }  # fmt: skip
+    wanted = params | {"_meta": modern_meta()}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": wanted}
     reply = house.post(
         message, key, accept=accept, mcp_protocol_version="2026-07-28", mcp_method="subscriptions/listen"
     )

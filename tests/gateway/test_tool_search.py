@@ -12,7 +12,7 @@ from mcp import MCPError
 
 from tests.gateway.test_approvals import NOTE, ask, waiting
 from tests.gateway.test_calls import done
-from tests.house import House, text_of, token_in
+from tests.house import House, modern_meta, text_of, token_in
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import Answer, Ask, modern, result
 from tests.waiting import until
@@ -23,10 +23,7 @@ AGENTS = "/settings/agents"
 SEARCH, CALL = "gatehouse__search_tools", "gatehouse__call_tool"
 AWAIT = ["gatehouse__await_approval", "gatehouse__my_approvals"]
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
-META: dict[str, Any] = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    CAPABILITIES: {"elicitation": {}},
-}
+META = modern_meta({"elicitation": {}})
 ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])
 
 

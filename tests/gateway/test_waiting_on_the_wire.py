@@ -19,7 +19,7 @@ from mcp_types import CallToolResult, ElicitResult, TextContent
 
 from config import Config
 from tests.gateway.test_approvals import fetched
-from tests.house import PASSWORD, House, last_message, served
+from tests.house import PASSWORD, House, last_message, modern_meta, served
 from tests.talkative import Talkative, talkative
 from tests.waiting import until
 from webapp.asgi import program
@@ -28,10 +28,7 @@ from webapp.gateway import again
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 HOLD = 0.7
 MANY = 10_000
-MODERN_META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
-}
+MODERN_META = modern_meta({"elicitation": {"form": {}}})
 
 
 @pytest.fixture(scope="module")
