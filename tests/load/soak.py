@@ -162,15 +162,20 @@ class Bustle:
 
 
 def soak(here: Scene, minutes: int) -> list[str]:
-    """Prints a line for each worker and minute; what has grown too much, in words."""
+    """Prints a line for each worker and minute; what has grown too much, in words.
+
+    That is said of the last two minutes: after a moment in which the machine stood still, or when most agents happen to
+    be connected to the same worker, one has more handles for a while.
+    """
     here.throw_the_switch()
-    bustle, workers, after_first = Bustle(here), here.served.workers(), dict[int, Standing]()
+    bustle, workers = Bustle(here), here.served.workers()
+    after_first, lately = dict[int, Standing](), dict[int, Standing]()
     before = 0
     say(f"{'minute':>6}{'worker':>8}{'PSS MB':>9}{'handles':>9}{'threads':>9}{'calls':>9}")
     for minute in range(1, minutes + 1):
-        standings = _minute(workers)
+        earlier, lately = lately, _minute(workers)
         calls = bustle.calls()
-        for pid, now in standings.items():
+        for pid, now in lately.items():
             after_first.setdefault(pid, now)
             say(
                 f"{minute:>6}{pid:>8}{now.megabytes:>9.1f}{now.handles:>9}{now.threads:>9}{calls - before:>9,}",
@@ -181,7 +186,8 @@ def soak(here: Scene, minutes: int) -> list[str]:
         f"{bustle.reads:,} reads, {bustle.writes:,} writes, {bustle.calls() - bustle.reads - bustle.writes:,} calls to"
         f" broken servers, {bustle.lists:,} lists, {bustle.pages:,} pages, {bustle.changes} changes of a policy"
     )
-    return _found(here, bustle, workers, lambda pid: standings[pid].grown(after_first[pid]))
+    ended = {pid: now.least(earlier.get(pid, now)) for pid, now in lately.items()}
+    return _found(here, bustle, workers, lambda pid: ended[pid].grown(after_first[pid]))
 
 
 def _found(here: Scene, bustle: Bustle, workers: list[int], grown: Callable[[int], bool]) -> list[str]:
