@@ -17,7 +17,7 @@ from tests.databases import on_sqlite_only
 from webapp.store.database import open_store
 from webapp.store.models import State, database, remember, state
 from webapp.store.problems import explained
-from webapp.store.writer import Writer
+from webapp.store.writer import QUIET_TURNS, Writer
 
 pytestmark = on_sqlite_only
 
@@ -91,19 +91,24 @@ def test_a_job_that_fails_by_itself_harms_no_neighbour(writer: Writer) -> None:
         assert (state("first"), state("wrong"), state("last")) == (1, None, 1)
 
 
-def test_what_is_added_in_turns_that_follow_one_another_is_taken_as_one_list(writer: Writer) -> None:
+def test_what_is_added_in_turns_that_follow_one_another_is_taken_as_one_list(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "webapp.store.writer.LONGEST_WAIT", 3600
+    )  # so what ends the wait is that no other came
     taken: list[list[int]] = []
 
     async def live() -> None:
         together = []
-        for number in range(3):
+        for number in range(3 * QUIET_TURNS):
             together.append(writer.add(taken.append, number, lost=print))
             await asyncio.sleep(0)
         await asyncio.gather(*together)
-        await writer.add(taken.append, 3, lost=print)
+        await writer.add(taken.append, -1, lost=print)
 
     asyncio.run(asyncio.wait_for(live(), 60))
-    assert taken == [[0, 1, 2], [3]]
+    assert taken == [[*range(3 * QUIET_TURNS)], [-1]]
 
 
 def test_one_is_not_kept_waiting_by_those_that_come_after_it_without_end(writer: Writer) -> None:

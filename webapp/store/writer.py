@@ -51,16 +51,10 @@ class _Bundle:
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     failure: BaseException | None = None
     began: float = field(default_factory=time.monotonic)
-    _seen: int = 0
-    _quiet_turns: int = 0
+    turns: int = 0  # of the loop that began since the last one joined
 
-    def is_complete(self) -> bool:
-        """Asked once in each turn of the loop: whether it need not wait for others to join."""
-        if len(self.items) == self._seen:
-            self._quiet_turns += 1
-            return self._quiet_turns == QUIET_TURNS
-        self._seen, self._quiet_turns = len(self.items), 0
-        return time.monotonic() - self.began > LONGEST_WAIT
+    def waits_for_more(self) -> bool:
+        return self.turns <= QUIET_TURNS and time.monotonic() - self.began < LONGEST_WAIT
 
     def run(self) -> None:
         self.take(self.items)
@@ -118,14 +112,16 @@ class Writer:
         future: asyncio.Future[None] = loop.create_future()
         bundle.items.append(item)
         bundle.waiting.append(future)
+        bundle.turns = 0
         return future
 
     def _hand_over(self, bundle: _Bundle) -> None:
         """A commit costs as much for one as for many, and while it is made both threads want the interpreter."""
-        if bundle.is_complete():
-            self._jobs.put(self._open.pop(bundle.take))
-        else:
+        bundle.turns += 1
+        if bundle.waits_for_more():
             bundle.loop.call_soon(self._hand_over, bundle)
+        else:
+            self._jobs.put(self._open.pop(bundle.take))
 
     def _work(self) -> None:
         with database.connection_context():
