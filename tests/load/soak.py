@@ -168,15 +168,13 @@ def soak(here: Scene, minutes: int) -> list[str]:
     be connected to the same worker, one has more handles for a while.
     """
     here.throw_the_switch()
-    bustle, workers = Bustle(here), here.served.workers()
-    after_first, lately = dict[int, Standing](), dict[int, Standing]()
+    bustle, workers, seen = Bustle(here), here.served.workers(), list[dict[int, Standing]]()
     before = 0
     say(f"{'minute':>6}{'worker':>8}{'PSS MB':>9}{'handles':>9}{'threads':>9}{'calls':>9}")
     for minute in range(1, minutes + 1):
-        earlier, lately = lately, _minute(workers)
+        seen.append(_minute(workers))
         calls = bustle.calls()
-        for pid, now in lately.items():
-            after_first.setdefault(pid, now)
+        for pid, now in seen[-1].items():
             say(
                 f"{minute:>6}{pid:>8}{now.megabytes:>9.1f}{now.handles:>9}{now.threads:>9}{calls - before:>9,}",
             )
@@ -186,8 +184,8 @@ def soak(here: Scene, minutes: int) -> list[str]:
         f"{bustle.reads:,} reads, {bustle.writes:,} writes, {bustle.calls() - bustle.reads - bustle.writes:,} calls to"
         f" broken servers, {bustle.lists:,} lists, {bustle.pages:,} pages, {bustle.changes} changes of a policy"
     )
-    ended = {pid: now.least(earlier.get(pid, now)) for pid, now in lately.items()}
-    return _found(here, bustle, workers, lambda pid: ended[pid].grown(after_first[pid]))
+    one_before, last = seen[-2:][0], seen[-1]
+    return _found(here, bustle, workers, lambda pid: last[pid].least(one_before[pid]).grown(seen[0][pid]))
 
 
 def _found(here: Scene, bustle: Bustle, workers: list[int], grown: Callable[[int], bool]) -> list[str]:
