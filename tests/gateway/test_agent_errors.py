@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.test_endpoint import MODERN
 from tests.gateway.test_odd_servers import answering, hangs_up, raw
-from tests.house import House
+from tests.house import House, modern_meta
 from tests.services.farm import Farm, farm, tool
 from tests.upstream.zoo import Animal, Answer, Ask, always, error, legacy, page
 from webapp.services.agent_errors import ABOUT
@@ -121,7 +120,7 @@ def test_a_servers_words_about_its_own_conversation_are_none_about_the_agents(
         return error(ask, said, "no", {"id": 7})
 
     broken.put(serving(refuses))
-    call = {"name": "broken__get_thing", "arguments": {}, "_meta": MODERN}
+    call = {"name": "broken__get_thing", "arguments": {}, "_meta": modern_meta()}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
     headers = {
         "mcp_protocol_version": "2026-07-28",

@@ -17,7 +17,7 @@ Reply = tuple[int, dict[str, Any] | bytes]  # HTTP status; the message, or the b
 Reachable = Callable[[Callable[[], None]], AbstractContextManager[None]]
 EVENT_STREAM = b"text/event-stream"
 CALLED_OFF = "the agent called it off"
-AT_ONCE = 0.25
+AT_ONCE = 0.25  # seconds, as the next two
 EVENTS_AFTER = 5.0
 PING_EVERY = 10.0
 
