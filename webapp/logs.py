@@ -52,10 +52,10 @@ def numbered(send: Send) -> Send:
     """From here on the request has an id, also in threads and tasks that are begun for it; its answer says it."""
     header = (b"x-request-id", _new().encode())
 
-    async def with_id(message: MutableMapping[str, Any]) -> None:
+    def with_id(message: MutableMapping[str, Any]) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), header]
-        await send(message)
+        return send(message)
 
     return with_id
 

@@ -28,7 +28,7 @@ def test_no_more_at_once_than_there_are_and_in_the_order_of_coming() -> None:
 
         waiting = [asyncio.create_task(one(number)) for number in range(4)]
         await a_turn()
-        assert began == [0, 1] and places.all_taken
+        assert began == [0, 1] and not places.taken()
         places.give_back()
         await a_turn()
         assert began == [0, 1, 2]
@@ -38,9 +38,9 @@ def test_no_more_at_once_than_there_are_and_in_the_order_of_coming() -> None:
         assert began == [0, 1, 2, 3]
         places.give_back()
         await asyncio.gather(*waiting, late)
-        assert places.all_taken
+        assert not places.taken()
         places.give_back()
-        assert not places.all_taken
+        assert places.taken()
 
     run(work())
 
@@ -60,6 +60,6 @@ def test_whoever_gives_up_takes_no_place_along() -> None:
         places.give_back()  # handed over, and cancelled before it could run
         too_late.cancel()
         await a_turn()
-        assert too_late.cancelled() and not places.all_taken
+        assert too_late.cancelled() and places.taken()
 
     run(work())

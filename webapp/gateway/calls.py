@@ -22,6 +22,7 @@ from webapp.gateway.quotas import Quotas
 from webapp.gateway.refusals import Refusals
 from webapp.gateway.voice import Voice
 from webapp.services import health
+from webapp.services.quotas import Quota
 from webapp.store.writer import Writer
 
 GRACE_SECONDS = 5.0  # for what comes before and after a call
@@ -62,10 +63,10 @@ class Calls:
             return Answer(await self._in_its_place(call))
         return await self.approvals.ask(call)
 
-    async def admit(self, agent: KnownAgent) -> None:
-        """Counts one call of it. Raises TooMany, or NotWritten where it could not be counted."""
+    async def admit(self, agent: KnownAgent) -> Quota:
+        """Counts one call of it; what it may do. Raises TooMany, or NotWritten where it could not be counted."""
         try:
-            await self.quotas.admit(agent)
+            return await self.quotas.admit(agent)
         except DatabaseError as error:
             raise NotWritten from error
 

@@ -55,10 +55,8 @@ class Circuit:
         """Raises Unreachable, with nothing sent, where it is open or too many calls are under way."""
         if self._mending is not None:
             raise self._left_alone()
-        if self._places.all_taken:
+        if not self._places.taken():
             await self._wait_for_a_place()
-        else:
-            await self._places.take()
         began = asyncio.get_running_loop().time()
         try:
             answer = await ask()

@@ -53,6 +53,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 HEADER_MISMATCH = -32020
 NEVER = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+NOT_MODERN = (None, *HANDSHAKE)
 NO_HEADER_VERSION = "2025-03-26"  # what a handshake client without the header speaks (2025-06-18, transports)
 # Perhaps a surrogate without its other half: no text, so neither a log nor a page could hold it.
 HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -264,7 +265,7 @@ def _is_modern(version: str | None, message: dict[str, Any]) -> bool:
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
     said = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
-    return any(one is not None and one not in HANDSHAKE for one in (version, said))
+    return version not in NOT_MODERN or said not in NOT_MODERN
 
 
 def _not_served() -> Refusal:

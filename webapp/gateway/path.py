@@ -68,14 +68,14 @@ class Path:
             raise RpcError(result)
         return result
 
-    async def _record(
+    def _record(
         self, call: Call, result: dict[str, Any], outcome: str, details: dict[str, Any]
-    ) -> None:
+    ) -> Awaitable[None]:
         """On disk before the agent hears of it. A read leaves a row and nothing else, so rows go there in bundles."""
         if call.has_intent or call.caller.kind != "agent":
-            return await self._clerk.surely(lambda: self._finish(call, result, outcome, details))
+            return self._clerk.surely(lambda: self._finish(call, result, outcome, details))
         row = call.row("failed" if outcome == "rpc_error" else outcome, self._config.log_arguments, details)
-        await self._clerk.append(row)
+        return self._clerk.append(row)
 
     async def _announce(self, call: Call) -> None:
         """Raises NotWritten, or Stale where the call is no longer this worker's; it must not leave then."""

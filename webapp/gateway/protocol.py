@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ from webapp.gateway.words import Words
 from webapp.services import own_tools
 from webapp.services.agent_errors import about, failure, structured
 from webapp.services.audit import Actor
+from webapp.services.quotas import Quota
 from webapp.upstream.client import LEVELS
 from webapp.upstream.envelope import COMPLETE, HANDSHAKE, INPUT_REQUIRED, MODERN
 
@@ -142,15 +144,15 @@ class Protocol:
                 self._calls.quotas.ask(request.agent)
                 if (result := await self._call_own(request, name, arguments)) is not None:
                     return result
-            await self._calls.admit(request.agent)
-            return await self._call_tool(request, tool, arguments)
+            quota = await self._calls.admit(request.agent)
+            return await self._call_tool(request, tool, arguments, quota)
         except TooMany as refusal:
             asked_for = tool.catalogue_name if tool else str(name)[:200]
             await self._calls.refusals.note_too_many(request.caller, asked_for, arguments, refusal.what)
             return structured(_too_many(refusal), tool.definition if tool else None)
 
     async def _call_tool(
-        self, request: Request, tool: CatalogueTool | None, arguments: dict[str, Any]
+        self, request: Request, tool: CatalogueTool | None, arguments: dict[str, Any], quota: Quota
     ) -> dict[str, Any]:
         if tool is None:
             name = str(request.params.get("name"))[:200]
@@ -161,7 +163,7 @@ class Protocol:
         call = _call(
             request, tool, arguments, self._voice(request, tool), None if came or dialogue else given
         )
-        call.quota = self._calls.quotas.of(request.agent)
+        call.quota = quota
         try:
             if dialogue:
                 request.answer = await self._calls.go_on(call, dialogue, given.get("inputResponses", {}))
@@ -177,10 +179,8 @@ class Protocol:
                 return Again(request.answer.approval, rounds).result
         return structured(request.answer.result, tool.definition)
 
-    async def _answer(self, call: Call, came: Again | None) -> Answer:
-        return await (
-            self._calls.approvals.wait_again(call, came.approval_id) if came else self._calls.answer(call)
-        )
+    def _answer(self, call: Call, came: Again | None) -> Awaitable[Answer]:
+        return self._calls.approvals.wait_again(call, came.approval_id) if came else self._calls.answer(call)
 
     async def _call_own(
         self, request: Request, name: str, arguments: dict[str, Any]
@@ -328,5 +328,7 @@ def dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
     meta = {key: value for key, value in given.items() if key != SERVER_INFO_META_KEY}
     if modern:
         return {"resultType": COMPLETE} | result | {"_meta": meta | {SERVER_INFO_META_KEY: SERVER_INFO}}
+    if "_meta" not in result and "resultType" not in result:
+        return result
     plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
     return plain | {"_meta": meta} if meta else plain

@@ -39,16 +39,15 @@ class Quotas:
         self._buckets: dict[int, _Bucket] = {}
         self._under_way: Counter[int | None] = Counter()
 
-    def of(self, agent: KnownAgent) -> Quota:
-        return agent.quota.or_else(self._usual)
-
-    async def admit(self, agent: KnownAgent) -> None:
+    async def admit(self, agent: KnownAgent) -> Quota:
         """Counts one call. Raises TooMany when there are none left in this minute."""
-        if limit := self.of(agent).calls_per_minute:
+        quota = agent.quota.or_else(self._usual)
+        if limit := quota.calls_per_minute:
             meter = self._meters.get(agent.id)
             if meter is None or meter.limit != limit:
                 meter = self._meters[agent.id] = _Meter(agent.id, limit, self._writer)
             await meter.take()
+        return quota
 
     def ask(self, agent: KnownAgent) -> None:
         """Counts one thing that it asks Gatehouse itself. Raises TooMany."""

@@ -325,7 +325,7 @@ class Client:
     def _header_map(self, ask: _Ask) -> HeaderMap | None:
         return self._header_maps.get(str(ask.params.get("name")))
 
-    async def _send(self, ask: _Ask, session: Session) -> Reply:
+    def _send(self, ask: _Ask, session: Session) -> Awaitable[Reply]:
         message, headers = envelope.request(
             ask.number,
             ask.method,
@@ -342,7 +342,7 @@ class Client:
             await ask.pace.keep()
 
         ask.sent = True
-        return await self._exchange.ask(
+        return self._exchange.ask(
             message, headers, seconds=ask.seconds, on_message=heard, resumable=not session.modern
         )
 

@@ -14,13 +14,15 @@ class Places:
         self._free = count
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def all_taken(self) -> bool:
-        return self._free == 0
+    def taken(self) -> bool:
+        """One of those that are free, if there is one."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     async def take(self) -> None:
-        if self._free:
-            self._free -= 1
+        if self.taken():
             return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(mine)

@@ -84,7 +84,8 @@ class Wire:
         return _Turn(self, self._request(method, content, headers), seconds, timeout.connect or seconds)
 
     async def take(self, connect_seconds: float) -> _Connection:
-        await self._places.take()
+        if not self._places.taken():
+            await self._places.take()
         try:
             return self._kept() or await self._open(connect_seconds)
         except BaseException:
@@ -344,16 +345,13 @@ class _Connection(asyncio.Protocol):
         self._headers_complete = self._complete = self._is_stream = self.began = False
         self._status, self._keep_alive = 0, False
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
         if self._failure is not None:
             raise self._failure
         if self._closed:
             raise httpx2.RemoteProtocolError("peer closed connection: incomplete message")
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
