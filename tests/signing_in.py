@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.authority import Service
-from webapp.services import accounts, integrations, sign_ins
+from webapp.services import integrations, sessions, sign_ins
 from webapp.services.audit import COMMAND, Actor
 from webapp.services.sign_ins import Route, Wish
 from webapp.store.models import Integration, Session, SignIn, User
@@ -18,7 +18,7 @@ def somebody(role: str = "admin") -> tuple[Actor, Session]:
     """Somebody signed in to Gatehouse, without the time that hashing a password takes."""
     email = f"{role}@example.com"
     user = User.get_or_none(User.email == email) or User.create(email=email, password_hash="-", role=role)
-    accounts.start_session(user, "", "a browser")
+    sessions.start(user, "", "a browser")
     session = Session.select().where(Session.user == user).order_by(Session.id.desc()).first()
     return Actor("user", user.email, user.id, role), session
 

@@ -13,7 +13,7 @@ from config import Config
 from tests import databases
 from tests.house import served
 from webapp.asgi import program
-from webapp.services import accounts
+from webapp.services import sessions
 from webapp.store.models import Entry, Session, User, database
 
 HELD_BY_PROXY = "203.0.113.9"
@@ -30,7 +30,7 @@ def url(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 @pytest.fixture(scope="module")
 def cookie(url: str) -> str:
     with database.connection_context():
-        token = accounts.start_session(User.get(User.role == "admin"), HELD_BY_PROXY, "a test")
+        token = sessions.start(User.get(User.role == "admin"), HELD_BY_PROXY, "a test")
     return f"sid={token}"
 
 

@@ -15,7 +15,7 @@ from config import Config
 from tests import databases
 from tests.house import served, token_in
 from webapp.asgi import program
-from webapp.services import accounts
+from webapp.services import sessions
 from webapp.store.models import User, database
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -28,7 +28,7 @@ def http(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     databases.copy(furnished, data)
     with served(program(Config(data=data))) as url:
         with database.connection_context():
-            token = accounts.start_session(User.get(User.role == "admin"), "127.0.0.1", "a test")
+            token = sessions.start(User.get(User.role == "admin"), "127.0.0.1", "a test")
         takes, cookies = {"Accept-Encoding": "gzip, br"}, {"sid": token}
         with httpx2.Client(
             base_url=url, headers=takes, cookies=cookies, timeout=60, trust_env=False

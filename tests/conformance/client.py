@@ -23,7 +23,6 @@ from webapp.errors import NeedsAuthorization, UpstreamError
 from webapp.gateway.catalogue import load
 from webapp.gateway.lines import Lines
 from webapp.services import (
-    accounts,
     checks,
     connections,
     dialects,
@@ -31,6 +30,7 @@ from webapp.services import (
     identity,
     integrations,
     registrations,
+    sessions,
     sign_ins,
     sync,
 )  # fmt: skip
@@ -57,7 +57,7 @@ class Admin:
 
     def __init__(self) -> None:
         user = User.create(email="ann@example.com", password_hash="-", role="admin")
-        accounts.start_session(user, "", "suite")
+        sessions.start(user, "", "suite")
         self._actor = Actor("user", user.email, user.id, "admin")
         self._session = Session.get()
         self._sign_ins = 0

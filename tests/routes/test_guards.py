@@ -17,6 +17,7 @@ from tests.routes.visitors import HERE, Visitor
 from webapp import create_app
 from webapp.services import accounts
 from webapp.services.audit import COMMAND
+from webapp.services.roles import needs
 from webapp.store.fields import now
 from webapp.store.models import Entry, Session, User, database
 
@@ -431,7 +432,7 @@ def test_the_services_ask_for_the_role_themselves(app: Flask) -> None:
         with pytest.raises(accounts.Forbidden):
             change()
     assert accounts.get_user(User.get(User.role == "admin").id).disabled_at is None
-    accounts.needs(COMMAND, "admin")
+    needs(COMMAND, "admin")
 
 
 def audit_actor(role: str) -> accounts.Actor:

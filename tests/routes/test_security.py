@@ -18,7 +18,7 @@ from tests.house import PASSWORD, token_in
 from tests.routes.settings_house import app, furnished  # noqa: F401
 from tests.routes.visitors import HTMX, Visitor, opened
 from webapp.routes.headers import POLICY
-from webapp.services import accounts
+from webapp.services import accounts, first_admin
 from webapp.services.audit import COMMAND
 from webapp.store.fields import now
 from webapp.store.models import Entry, Session, Throttle, User, database
@@ -58,7 +58,7 @@ def test_without_an_account_every_page_leads_to_the_set_up(fresh: Flask) -> None
 
 
 def test_the_code_makes_one_admin_and_closes_the_door(fresh: Flask, tmp_path: Path) -> None:
-    code = accounts.setup_code(tmp_path / "data")
+    code = first_admin.setup_code(tmp_path / "data")
     file = tmp_path / "data" / "setup-code"
     assert code and stat.S_IMODE(file.stat().st_mode) == 0o600
     browser = fresh.test_client()

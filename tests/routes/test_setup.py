@@ -18,7 +18,7 @@ from tests.house import PASSWORD, token_in
 from tests.routes.visitors import HERE, Visitor
 from webapp import create_app
 from webapp.routes.guards import allowed_role
-from webapp.services import accounts
+from webapp.services import first_admin
 from webapp.store.models import Entry, Session, User, database
 
 
@@ -31,7 +31,7 @@ def empty(config: Config) -> Iterator[Flask]:
 
 @pytest.fixture
 def code(empty: Flask, config: Config) -> str:
-    made = accounts.setup_code(config.data)
+    made = first_admin.setup_code(config.data)
     assert made
     return made
 
@@ -167,10 +167,10 @@ def test_the_code_is_for_the_owner_of_the_data_only(empty: Flask, config: Config
 
 
 def test_the_code_stays_the_same_until_it_is_used(empty: Flask, config: Config, code: str) -> None:
-    assert accounts.setup_code(config.data) == code
+    assert first_admin.setup_code(config.data) == code
     assert len(code.replace("-", "")) == 20
     set_up(visitor(empty), code)
-    assert accounts.setup_code(config.data) is None
+    assert first_admin.setup_code(config.data) is None
     assert not (config.data / "setup-code").exists()
 
 
@@ -180,7 +180,7 @@ def test_workers_that_start_together_agree_on_one_code(empty: Flask, config: Con
     def ask(_: int) -> str | None:
         with database.connection_context():
             start.wait(60)
-            return accounts.setup_code(config.data)
+            return first_admin.setup_code(config.data)
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(ask, range(8)))) == 1
@@ -192,7 +192,7 @@ def test_a_code_file_cut_short_by_a_crash_lets_nobody_in(empty: Flask, config: C
     (config.data / "setup-code").write_text(left)
     assert set_up(visitor(empty), left).status_code == 422
     assert not User.select().exists()
-    code = accounts.setup_code(config.data)
+    code = first_admin.setup_code(config.data)
     assert code and set_up(visitor(empty), code).status_code == 303
 
 

@@ -39,8 +39,9 @@ from tests.routes.test_login import attempt
 from tests.routes.test_second_step import code_of, turned_on
 from tests.routes.visitors import Visitor, text_of
 from webapp import create_app
-from webapp.services import accounts, providers, second_step
+from webapp.services import accounts, login, providers, second_step
 from webapp.services.audit import COMMAND
+from webapp.services.roles import ROLES
 from webapp.store.fields import now
 from webapp.store.models import Entry, LinkedAccount, Session, SignOn, Throttle, User, database
 
@@ -296,7 +297,7 @@ def test_the_address_of_an_admin_opens_no_account(door: Door, fake: Fake) -> Non
     fake.person = person("u-1", "Gatehouse.Admins", email="admin@example.com")
     assert "has an account here that is not linked" in door.why_not(door.sign_in())
     assert not door.is_in and not LinkedAccount.select().exists()
-    assert accounts.sign_in("admin@example.com", PASSWORD, "", "", accounts.Limit(9, 9)).token
+    assert login.sign_in("admin@example.com", PASSWORD, "", "", accounts.Limit(9, 9)).token
 
 
 def test_the_address_of_a_linked_admin_opens_nothing_with_another_id(
@@ -367,8 +368,8 @@ def test_people_link_their_own_account_and_the_password_is_gone(
     page = text_of(viewer.get("/account"))
     assert "With Keys Inc, as u-1@example.com" in page and "Present password" not in page
     assert "/login" in elsewhere.browser.get("/account").headers["Location"]
-    with pytest.raises(accounts.WrongCredentials):
-        accounts.sign_in("viewer@example.com", PASSWORD, "", "", accounts.Limit(9, 9))
+    with pytest.raises(login.WrongCredentials):
+        login.sign_in("viewer@example.com", PASSWORD, "", "", accounts.Limit(9, 9))
     door = Door(app.test_client(), fake)
     door.sign_in()
     assert "viewer@example.com" in door.browser.get("/account").text
@@ -386,7 +387,7 @@ def test_linking_without_a_role_changes_nothing(viewer: Visitor, fake: Fake) -> 
     page = Door(viewer.browser, fake).why_not(link(viewer, fake))
     assert "Not linked" in page and "no role" in page
     assert not LinkedAccount.select().exists() and viewer.get("/account")
-    assert accounts.sign_in("viewer@example.com", PASSWORD, "", "", accounts.Limit(9, 9)).token
+    assert login.sign_in("viewer@example.com", PASSWORD, "", "", accounts.Limit(9, 9)).token
 
 
 def test_the_last_admin_does_not_lose_the_role_by_linking(admin: Visitor, fake: Fake) -> None:
@@ -975,7 +976,7 @@ def test_settings_of_both_kinds(tmp_path: Any) -> None:
             "OIDC_ROLES": "gate=way=admin, Helpdesk = technician", "OIDC_ROLES_CLAIM": "groups"}  # fmt: skip
     entra, oidc = from_environment(ENTRA_SET | OIDC_SET | more).providers
     assert (entra.name, entra.issuer) == ("Microsoft", f"https://login.microsoftonline.com/{TENANT}/v2.0")
-    assert entra.tenant == TENANT and entra.roles == {role: role for role in accounts.ROLES}
+    assert entra.tenant == TENANT and entra.roles == {role: role for role in ROLES}
     assert (oidc.name, oidc.issuer, oidc.client_secret) == ("Keycloak", OIDC_SET["OIDC_ISSUER"], "y" * 40)
     assert (oidc.roles, oidc.roles_claim) == ({"gate=way": "admin", "Helpdesk": "technician"}, "groups")
     assert "x" * 40 not in repr(entra) and from_environment({}).providers == ()

@@ -8,7 +8,7 @@ import click
 
 from webapp.cli.command import command, say, settings
 from webapp.errors import InvalidInput
-from webapp.services import accounts, second_step
+from webapp.services import accounts, first_admin, second_step
 from webapp.services.audit import COMMAND
 
 
@@ -16,7 +16,7 @@ from webapp.services.audit import COMMAND
 @click.option("--if-needed", is_flag=True, help="Say nothing where an account exists.")
 def setup_code(if_needed: bool) -> None:
     """Print the address and the one-time code that makes the first admin."""
-    code = accounts.setup_code(settings().data)
+    code = first_admin.setup_code(settings().data)
     if code is None:
         if not if_needed:
             raise InvalidInput("There is an account already: sign in with it.")

@@ -16,9 +16,9 @@ from webapp.gateway.calls import Calls
 from webapp.gateway.catalogue import Catalogues, CatalogueTool
 from webapp.gateway.path import NotWritten
 from webapp.services import desk, patience
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.desk import Outcome, Purpose, asks_first
+from webapp.services.roles import needs
 from webapp.store.models import Tool
 
 AT_ONCE = 6  # each holds one of the threads that serve pages

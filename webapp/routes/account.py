@@ -18,7 +18,7 @@ from webapp.routes.guards import (
 from webapp.routes.looks import browser_zone, keep_theme
 from webapp.routes.replies import leave_for, local, page
 from webapp.routes.sign_on import begin, send_off
-from webapp.services import accounts, authenticator, looks, providers, times
+from webapp.services import accounts, authenticator, looks, providers, sessions, times
 from webapp.store.models import LinkedAccount
 
 bp = Blueprint("account", __name__, url_prefix="/account")
@@ -84,18 +84,16 @@ def link(key: str) -> ResponseReturnValue:
 @bp.post("/sessions/<int:session_id>/end")
 @allow("viewer")
 def end_session(session_id: int) -> ResponseReturnValue:
-    accounts.end_session(accounts.own_session(session_id, current_user()), current_actor())
+    sessions.end(sessions.own(session_id, current_user()), current_actor())
     flash("That session is signed out.")
     return leave_for(url_for(".show"))
 
 
 def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseReturnValue:
     limits, linked = settings(), LinkedAccount.of(current_user())
-    sessions = accounts.live_sessions(
-        current_user(), idle_hours=limits.session_idle_hours, days=limits.session_days
-    )
+    alive = sessions.live(current_user(), idle_hours=limits.session_idle_hours, days=limits.session_days)
     return page(
-        "account/show.html", status=status, error=error, sessions=sessions, this=current_session(),
+        "account/show.html", status=status, error=error, sessions=alive, this=current_session(),
         link=linked, provider_name=providers.name_of(linked.issuer) if linked else "", providers=providers.offered(),
         zones=times.zones(), browser_zone=browser_zone(),
         second_step_on=authenticator.is_on(current_user()), codes_left=authenticator.codes_left(current_user()),

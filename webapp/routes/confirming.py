@@ -20,7 +20,7 @@ from webapp.routes.guards import (
 )
 from webapp.routes.replies import came_from, is_htmx, leave_for, local, page
 from webapp.routes.sign_on import go_to
-from webapp.services import accounts, authenticator, providers
+from webapp.services import authenticator, login, providers
 from webapp.store.fields import now
 from webapp.store.models import LinkedAccount
 
@@ -87,8 +87,8 @@ def _checked(
     session = current_session()
     assert session is not None  # `allow` has seen to it
     try:
-        accounts.confirm(session, request.form.get(PROOF, ""), current_actor(), login_limit())
-    except accounts.WrongCredentials as error:
+        login.confirm(session, request.form.get(PROOF, ""), current_actor(), login_limit())
+    except login.WrongCredentials as error:
         return _page(action, carried, error)
     return go_on()
 
@@ -107,7 +107,7 @@ def _next() -> str:
 
 
 def _page(
-    action: str, carried: list[tuple[str, str]], error: accounts.WrongCredentials | None = None
+    action: str, carried: list[tuple[str, str]], error: login.WrongCredentials | None = None
 ) -> ResponseReturnValue:
     link, goes_on = LinkedAccount.of(current_user()), action != url_for("confirming.confirm")
     response = make_response(

@@ -13,9 +13,10 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from webapp.errors import Forbidden, Refused
 from webapp.routes.replies import came_from, is_htmx, leave_for
-from webapp.services import accounts, known_browsers, second_step
-from webapp.services.accounts import SignedIn
+from webapp.services import first_admin, known_browsers, second_step, sessions
 from webapp.services.audit import Actor
+from webapp.services.login import SignedIn
+from webapp.services.roles import needs
 from webapp.services.throttle import Limit
 from webapp.store.models import Session, User, database
 
@@ -151,11 +152,11 @@ def check_role() -> ResponseReturnValue | None:
         return None
     if role is None:
         raise Forbidden("Nobody may use this page.")
-    if not accounts.is_set_up():
+    if not first_admin.is_set_up():
         return redirect(url_for("setup.show"), 303)
     if g.session_row is None:
         return _to_sign_in()
-    accounts.needs(current_actor(), role)
+    needs(current_actor(), role)
     if request.blueprint not in BEFORE_SECOND_STEP and second_step.is_due(current_user()):
         return _to_second_step()
     return None
@@ -228,7 +229,7 @@ def _session_of_cookie() -> Session | None:
     if not token:
         return None
     view = current_app.view_functions.get(request.endpoint or "")
-    return accounts.session_for(
+    return sessions.of_token(
         token, idle_hours=settings().session_idle_hours, days=settings().session_days,
         by_itself=getattr(view, "polled", False),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from webapp.routes.guards import (
     settings,
 )
 from webapp.routes.replies import page
-from webapp.services import accounts, invites
+from webapp.services import invites, sessions
 
 bp = Blueprint("invites", __name__, url_prefix="/invite")
 COOKIE = "invite"
@@ -70,7 +70,7 @@ def accept() -> ResponseReturnValue:
     except InvalidInput as error:
         return _page(error)
     if session := current_session():
-        accounts.end_session(session, current_actor())
+        sessions.end(session, current_actor())
     flash("Welcome. Your account is made, and you are signed in.")
     response = make_response(redirect(url_for("home.index"), 303))
     set_cookie(response, signed_in)

@@ -19,8 +19,8 @@ from webapp.routes.guards import (
     settings,
 )
 from webapp.routes.replies import leave_for, local, page
-from webapp.services import accounts, half_sessions, providers
-from webapp.services.accounts import SignedIn
+from webapp.services import first_admin, half_sessions, login, providers, sessions
+from webapp.services.login import SignedIn
 from webapp.store.models import LinkedAccount, User
 
 bp = Blueprint("login", __name__)
@@ -30,7 +30,7 @@ HALF = "half"  # the cookie between the password and the second step
 @bp.get("/login")
 @allow("anyone")
 def show() -> ResponseReturnValue:
-    if not accounts.is_set_up():
+    if not first_admin.is_set_up():
         return redirect(url_for("setup.show"), 303)
     if current_session():
         return redirect(url_for("home.index"), 303)
@@ -43,12 +43,12 @@ def create() -> ResponseReturnValue:
     form = request.form
     target = local(form.get("next", ""))
     try:
-        signed_in = accounts.sign_in(
+        signed_in = login.sign_in(
             form.get("email", ""), form.get("password", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(), known=passing_cookie(KNOWN_BROWSER),
             only_admins=settings().password_sign_in == "admins",
         )  # fmt: skip
-    except (accounts.WrongCredentials, Forbidden) as error:
+    except (login.WrongCredentials, Forbidden) as error:
         return _page(target, form.get("email", ""), error)
     return inside(target, signed_in)
 
@@ -88,11 +88,11 @@ def check_code() -> ResponseReturnValue:
     form = request.form
     target = local(form.get("next", ""))
     try:
-        signed_in = accounts.finish_sign_in(
+        signed_in = login.finish_sign_in(
             passing_cookie(HALF), form.get("code", ""), request.remote_addr or "",
             request.headers.get("User-Agent", ""), login_limit(),
         )  # fmt: skip
-    except accounts.WrongCredentials as error:
+    except login.WrongCredentials as error:
         return page("login/second_step.html", status=error.status, error=error, next=target)
     except half_sessions.HalfOver as error:
         flash(f"{error.what} {error.next_step}")
@@ -106,7 +106,7 @@ def check_code() -> ResponseReturnValue:
 @allow("viewer")
 def end() -> ResponseReturnValue:
     if session := current_session():
-        accounts.end_session(session, current_actor())
+        sessions.end(session, current_actor())
         _say_what_goes_on(session.user)
     response = make_response(leave_for(url_for(".show")))
     drop_cookie(response)

@@ -18,8 +18,10 @@ from webapp.services import (
     linked_accounts,
     providers,
     second_step,
+    sessions,
     sign_on,
 )
+from webapp.services.roles import ROLES
 from webapp.store.models import LinkedAccount, User
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
@@ -147,7 +149,7 @@ def link_to_provider(user_id: int) -> ResponseReturnValue:
 @allow("admin")
 @recently
 def end_sessions(user_id: int) -> ResponseReturnValue:
-    accounts.end_all_sessions(accounts.get_user(user_id), current_actor())
+    sessions.end_all(accounts.get_user(user_id), current_actor())
     flash("They are signed out everywhere.")
     return leave_for(url_for(".show", user_id=user_id))
 
@@ -174,7 +176,7 @@ def _show(person: User, error: InvalidInput | None = None) -> ResponseReturnValu
     linked = LinkedAccount.of(person)
     return page(
         "people/show.html", status=error.status if error else 200, error=error, person=person,
-        roles=accounts.ROLES, second_step_on=authenticator.is_on(person),
+        roles=ROLES, second_step_on=authenticator.is_on(person),
         uses=leaving.uses_of(person), link=linked,
         provider_name=providers.name_of(linked.issuer) if linked else "", providers=providers.offered(),
     )  # fmt: skip
@@ -182,7 +184,7 @@ def _show(person: User, error: InvalidInput | None = None) -> ResponseReturnValu
 
 def _form(error: InvalidInput | None = None) -> ResponseReturnValue:
     return page(
-        "people/new.html", status=error.status if error else 200, error=error, roles=accounts.ROLES,
+        "people/new.html", status=error.status if error else 200, error=error, roles=ROLES,
         typed=request.form,
     )  # fmt: skip
 
@@ -194,7 +196,7 @@ def _page(*, status: int = 200, error: InvalidInput | None = None) -> ResponseRe
         status=status,
         error=error,
         people=people,
-        roles=accounts.ROLES,
+        roles=ROLES,
         owners=second_step.owners(),
         required=second_step.required_roles(),
         signs_in=linked_accounts.where_from(),

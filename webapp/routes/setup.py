@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import InvalidInput, NotFound
 from webapp.routes.guards import allow, login_limit, set_cookie, settings
 from webapp.routes.replies import page
-from webapp.services import accounts
+from webapp.services import first_admin, login
 
 bp = Blueprint("setup", __name__, url_prefix="/setup")
 
@@ -16,7 +16,7 @@ bp = Blueprint("setup", __name__, url_prefix="/setup")
 @bp.get("")
 @allow("anyone")
 def show() -> ResponseReturnValue:
-    if accounts.is_set_up():
+    if first_admin.is_set_up():
         raise NotFound("Set-up is done already.", next_step="Sign in.")
     return page("setup/show.html", typed={})
 
@@ -26,12 +26,12 @@ def show() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     form, ip = request.form, request.remote_addr or ""
     try:
-        user = accounts.make_first_admin(
+        user = first_admin.make(
             settings().data, form.get("code", ""), form.get("email", ""), form.get("name", ""),
             form.get("password", ""), ip, login_limit(),
         )  # fmt: skip
     except InvalidInput as error:
         return page("setup/show.html", status=error.status, error=error, typed=form)
     response = make_response(redirect(url_for("home.index"), 303))
-    set_cookie(response, accounts.inside(user, ip, request.headers.get("User-Agent", "")))
+    set_cookie(response, login.inside(user, ip, request.headers.get("User-Agent", "")))
     return response

@@ -18,7 +18,7 @@ from webapp.routes.guards import (
 from webapp.routes.login import inside
 from webapp.routes.oauth import clean, single
 from webapp.routes.replies import local, page
-from webapp.services import accounts, sign_on
+from webapp.services import first_admin, sign_on
 from webapp.services.sign_on import ENDINGS, Arrival, NotThisOne, Purpose
 
 AWAY = "away"  # the cookie of a browser on its way to a provider
@@ -34,7 +34,7 @@ def go(key: str) -> ResponseReturnValue:
         raise Forbidden(
             "A sign-in begins on a page of its own.", next_step="Open Gatehouse and sign in there."
         )
-    if not accounts.is_set_up():
+    if not first_admin.is_set_up():
         return redirect(url_for("setup.show"), 303)
     target = local(request.args.get("next", ""))
     if current_session():

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import approvals, audit
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.own_tools import MODES, MOST_ABOVE, SEARCH_ABOVE, Mode
+from webapp.services.roles import needs
 from webapp.services.visible import has_hidden
 from webapp.store.database import writing
 from webapp.store.fields import now

@@ -9,9 +9,9 @@ from typing import Any
 from webapp.builtin import BUILTINS, Builtin
 from webapp.errors import InvalidInput, NotFound
 from webapp.services import audit, connections, health
-from webapp.services.accounts import needs
 from webapp.services.audit import SYSTEM, Actor
 from webapp.services.reconciling import reconcile
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration

@@ -11,10 +11,10 @@ from peewee import Value, chunked
 
 from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import audit, plans, tools
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor, Row
 from webapp.services.plans import Plan, Step
 from webapp.services.policies import looser
+from webapp.services.roles import needs
 from webapp.services.tools import Candidate, Wanted
 from webapp.services.wishes import Wish
 from webapp.store.database import writing

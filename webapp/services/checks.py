@@ -12,9 +12,9 @@ from typing import Any
 
 from webapp.errors import Stale
 from webapp.services import connections, doctor, grants, remedies, reports, stored, tokens
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.egress import egress_for
+from webapp.services.roles import needs
 from webapp.services.stored import Stored
 from webapp.store.database import writing
 from webapp.store.fields import now

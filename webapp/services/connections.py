@@ -9,10 +9,10 @@ from typing import Any
 
 from webapp.errors import BadReply, InvalidInput, NeedsAuthorization, Refused, Stale
 from webapp.services import audit, grants, headers, tokens
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.egress import egress_for
 from webapp.services.headers import Header
+from webapp.services.roles import needs
 from webapp.services.tokens import Presented
 from webapp.store.database import let_go, writing
 from webapp.store.fields import now

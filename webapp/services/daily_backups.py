@@ -11,8 +11,9 @@ from peewee import DatabaseError
 
 from config import Config
 from webapp.errors import NotFound, Refused
-from webapp.services import accounts, audit, backups, times, turns
+from webapp.services import audit, backups, times, turns
 from webapp.services.audit import SYSTEM, Actor
+from webapp.services.roles import needs
 from webapp.store import copies
 from webapp.store.copies import Copy
 from webapp.store.database import BACKUPS, writing
@@ -59,7 +60,7 @@ def make(actor: Actor = SYSTEM) -> Copy:
     Nothing is removed unless the new one is sound.
     """
     if actor is not SYSTEM:
-        accounts.needs(actor, "admin")
+        needs(actor, "admin")
     path = _settings.folder / copies.name_of(now())
     try:
         _settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +127,7 @@ def kept() -> list[Copy]:
 
 def take_out(name: str, actor: Actor) -> Path:
     """The file of a backup that is kept, for somebody to carry away. Logged."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     found = next((one for one in kept() if one.path.name == name), None)
     if found is None:
         raise NotFound(

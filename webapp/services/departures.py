@@ -8,8 +8,8 @@ from peewee import ModelSelect
 
 from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import approvals, audit, connections, grants
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import AgentIntegration, Approval, Integration, Tool
 

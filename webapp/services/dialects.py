@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from webapp.errors import InvalidInput, NotFound
 from webapp.services import audit
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import Integration
 from webapp.upstream import scopes

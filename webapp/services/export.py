@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from webapp.errors import InvalidInput
-from webapp.services import accounts, audit, log_search
+from webapp.services import audit, log_search
 from webapp.services.audit import Actor
 from webapp.services.log_search import Wanted
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Entry
@@ -37,7 +38,7 @@ class File:
 
 def begin(wanted: Wanted, form: str, actor: Actor) -> File:
     """Written down before the first byte leaves. The export's own row is not in it."""
-    accounts.needs(actor, "technician")
+    needs(actor, "technician")
     if form not in FORMS:
         raise InvalidInput("An export is CSV or JSONL.", next_step="Use one of the two buttons on Activity.")
     type, write = FORMS[form]

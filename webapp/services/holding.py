@@ -11,9 +11,9 @@ from typing import Any
 
 from webapp.errors import InvalidInput
 from webapp.services import audit
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.policies import stricter
+from webapp.services.roles import needs
 from webapp.services.screening import Flag
 from webapp.services.seeding import Seed
 from webapp.store.database import writing

@@ -8,11 +8,11 @@ from typing import Any
 from webapp.builtin import BUILTINS
 from webapp.errors import InvalidInput, NotFound, Stale
 from webapp.services import addresses, audit, checks, names
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.builtins import configure_builtin, ensure_builtins, set_builtin
 from webapp.services.departures import discard_draft, disconnect, going
 from webapp.services.health import mark
+from webapp.services.roles import needs
 from webapp.services.visible import has_hidden
 from webapp.store.database import writing
 from webapp.store.fields import now

@@ -10,10 +10,11 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from webapp.errors import InvalidInput
-from webapp.services import accounts, audit, patience
+from webapp.services import audit, patience
 from webapp.services.audit import Actor
 from webapp.services.holding import CEILINGS
 from webapp.services.policies import POLICIES
+from webapp.services.roles import needs
 from webapp.store.database import snapshot, writing
 from webapp.store.models import Connection, Integration, Tool
 from webapp.upstream.exchange import shown_url
@@ -61,7 +62,7 @@ class Inventory:
 
 def write_down(actor: Actor) -> str:
     """The whole file. Logged."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     with writing():
         audit.record("inventory.exported", actor, agents_notice=False)
     return text()

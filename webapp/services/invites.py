@@ -7,9 +7,10 @@ import secrets
 from datetime import timedelta
 
 from webapp.errors import InvalidInput, NotFound
-from webapp.services import accounts, audit, notices, passwords, throttle
-from webapp.services.accounts import SignedIn
+from webapp.services import accounts, audit, login, notices, passwords, throttle
 from webapp.services.audit import Actor
+from webapp.services.login import SignedIn
+from webapp.services.roles import needs
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -33,7 +34,7 @@ class NoInvitation(NotFound):
 def invite(email: str, role: str, actor: Actor, *, only_admins: bool = False) -> tuple[Invite, str]:
     """The invitation and the token of its link, which is not kept and can't be shown again. `only_admins`: nobody else
     signs in with a password."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     email = accounts.address(email)
     accounts.check_role(role)
     if only_admins and role != "admin":
@@ -69,7 +70,7 @@ def listed() -> list[Invite]:
 
 
 def withdraw(invite_id: int, actor: Actor) -> Invite:
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     with writing():
         found: Invite | None = Invite.get_or_none(Invite.id == invite_id)
         if found is None:
@@ -120,7 +121,7 @@ def accept(
         actor = Actor("user", user.email, user.id, user.role, ip)
         details = {"role": user.role, "by": invited.invited_by.email}
         audit.record("user.joined", actor, details=details, agents_notice=False)
-        return accounts.inside(user, ip, browser)
+        return login.inside(user, ip, browser)
 
 
 def _hash(token: str) -> str:

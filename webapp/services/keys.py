@@ -14,8 +14,9 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken
 
 from webapp.errors import Refused, Stale
-from webapp.services import accounts, audit, intents
+from webapp.services import audit, intents
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import KEY_FILE, writing
 from webapp.store.fields import Sealed
 from webapp.store.models import MODELS, State, database, state
@@ -45,7 +46,7 @@ def rotate(data: Path, actor: Actor) -> Rotation:
     Nobody seals with the new one before all can open with it: raises Stale, and changes nothing, while a worker runs
     that has another key file, on another machine say.
     """
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     if actor.kind == "user" and (why := hindrance()):
         raise Stale(why, next_step="See docs/postgresql.md, Several instances.")
     path = data / KEY_FILE

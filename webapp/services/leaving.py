@@ -10,9 +10,10 @@ from typing import Any
 from peewee import JOIN
 
 from webapp.errors import InvalidInput, Stale
-from webapp.services import accounts, approvals, audit, notices
+from webapp.services import accounts, approvals, audit, notices, sessions
 from webapp.services.approvals import second_person, standing
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import (
     Agent,
@@ -123,7 +124,7 @@ def plan(person: User, heir: User) -> Handover:
 def leave(person: User, heir: User, seen: str, actor: Actor) -> Handover:
     """Everything goes over and the account is closed, or nothing is done. Raises Stale where the plan is not the one
     with the digest `seen`, and for the last admin."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     with writing():
         person = accounts.get_user(person.id)
         done = plan(person, accounts.get_user(heir.id))
@@ -134,7 +135,7 @@ def leave(person: User, heir: User, seen: str, actor: Actor) -> Handover:
         _hand_over(done, actor)
         if person.disabled_at is None:
             accounts.set_disabled(person, True, actor)
-        accounts.sign_out_everywhere(person)
+        sessions.sign_out_everywhere(person)
     return done
 
 

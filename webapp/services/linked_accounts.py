@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from config import GUID, Provider
 from webapp.errors import Forbidden, InvalidInput, Stale
-from webapp.services import accounts, audit, providers
+from webapp.services import accounts, audit, providers, sessions
 from webapp.services.audit import Actor
 from webapp.services.providers import Person
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import LinkedAccount, User
 
@@ -64,13 +65,13 @@ def link(user: User, provider: Provider, subject: str, called: str, actor: Actor
             )
         LinkedAccount.create(user=user, issuer=provider.issuer, subject=subject, called=called)
         User.update(password_hash="").where(User.id == user.id).execute()
-        accounts.sign_out_everywhere(user)
+        sessions.sign_out_everywhere(user)
         details = {"email": user.email, "provider": provider.name, "subject": subject}
         audit.record("sign_on.linked", actor, details=details, agents_notice=False)
 
 
 def link_by_admin(user: User, provider: Provider, subject: str, actor: Actor) -> None:
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     link(user, provider, subject, "", actor)
 
 
@@ -130,7 +131,7 @@ def _follow(user: User, provider: Provider, role: str) -> None:
 
 def _out(user: User) -> None:
     with writing():
-        accounts.sign_out_everywhere(user)
+        sessions.sign_out_everywhere(user)
 
 
 def _no_role(provider: Provider) -> Forbidden:

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from webapp.errors import Stale
-from webapp.services import accounts, approvals, audit, backups
+from webapp.services import approvals, audit, backups
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store import copies
 from webapp.store.database import KEY_FILE, migrate, writing
 from webapp.store.fields import now
@@ -47,7 +48,7 @@ class Forgotten:
 def forget(data: Path, folder: Path, actor: Actor) -> Forgotten:
     """A new key, and nothing in the database that only the old one opens. A copy of it as it was goes to `folder`, for
     the day on which the key turns up. Raises Stale where nothing is lost, and while Gatehouse runs."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     path = data / KEY_FILE
     _refuse_unless_lost(path)
     backups.refuse_while_running()

@@ -9,11 +9,11 @@ from ipaddress import ip_network
 
 from webapp.errors import EgressDenied, InvalidInput, NotFound, Stale
 from webapp.services import addresses, audit, brought, builtins, holding, integrations, patience, policies
-from webapp.services.accounts import needs
 from webapp.services.approvals import second_person
 from webapp.services.audit import Actor
 from webapp.services.inventory import Inventory, ServerLine, ToolLine
 from webapp.services.policies import WORDS, looser
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import Integration, Tool
 from webapp.upstream.addresses import Network

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from webapp.errors import InvalidInput, NotFound
 from webapp.services import audit
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import Integration
 

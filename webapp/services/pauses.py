@@ -10,8 +10,8 @@ from typing import Any
 
 from webapp.errors import Forbidden, InvalidInput, NotFound, Stale
 from webapp.services import approvals, audit, health
-from webapp.services.accounts import ROLES, needs
 from webapp.services.audit import Actor
+from webapp.services.roles import ROLES, needs
 from webapp.services.standstill import EVERYTHING
 from webapp.store.database import writing
 from webapp.store.fields import now

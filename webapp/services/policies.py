@@ -6,8 +6,8 @@ from typing import Any
 
 from webapp.errors import Forbidden, InvalidInput, NotFound, Stale
 from webapp.services import audit, health
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration, Tool

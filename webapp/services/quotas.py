@@ -11,8 +11,8 @@ from peewee import fn
 from config import Config
 from webapp.errors import InvalidInput, NotFound
 from webapp.services import audit
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Agent, Spent

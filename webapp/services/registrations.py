@@ -9,9 +9,9 @@ from mcp.shared.auth import OAuthMetadata
 
 from webapp.errors import BadReply, InvalidInput, SignInRefused
 from webapp.services import audit, dialects, identity
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.egress import egress_for
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Integration, OAuthClient

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from webapp.errors import InvalidInput, Refused, Stale
 from webapp.services import audit, backups
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store import transfer
 from webapp.store.database import connect, migrate, writing
 from webapp.store.models import database

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from config import Config
 from webapp.errors import InvalidInput, NotFound
-from webapp.services import accounts, audit, segments, turns
+from webapp.services import audit, segments, turns
 from webapp.services.audit import SYSTEM, Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Entry, Segment, State, remember, state
@@ -71,7 +72,7 @@ def would_go(retention: Retention) -> int:
 
 
 def change(retention: Retention, actor: Actor) -> None:
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     before = current()
     with writing():
         remember("retention", asdict(retention))
@@ -113,7 +114,7 @@ def newest_segments(most: int = 20) -> list[tuple[Segment, Path | None]]:
 
 def file_of(segment_id: int, actor: Actor) -> Path:
     """Written down, as every export."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     segment: Segment | None = Segment.get_or_none(Segment.id == segment_id)
     if segment is None or not _path(segment).exists():
         raise NotFound("There is no such file.", why="It was moved or deleted, or never kept.")

@@ -9,10 +9,10 @@ from peewee import ModelSelect
 
 from webapp.errors import InvalidInput, Stale
 from webapp.services import policies
-from webapp.services.accounts import needs
 from webapp.services.audit import Actor
 from webapp.services.changes import Part, compare
 from webapp.services.policies import LOOKED_AT, POLICIES
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.models import WAITS, Integration, Tool
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from webapp.errors import Forbidden, InvalidInput, Stale
-from webapp.services import accounts, audit, authenticator, throttle
+from webapp.services import audit, authenticator, sessions, throttle
 from webapp.services.audit import Actor
+from webapp.services.roles import ROLES, needs
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
 from webapp.store.fields import now
@@ -56,7 +57,7 @@ def confirm(user: User, code: str, actor: Actor, limit: Limit, *, here: Session 
             raise _wrong_code()
         Authenticator.update(on_since=now()).where(Authenticator.id == row.id).execute()
         throttle.clear(authenticator.bucket(user))
-        accounts.sign_out_everywhere(user, but=here)
+        sessions.sign_out_everywhere(user, but=here)
         audit.record("second_step.on", actor, agents_notice=False)
         return authenticator.new_codes(user)
 
@@ -79,18 +80,18 @@ def turn_off(user: User, code: str, actor: Actor, limit: Limit, *, here: Session
     with writing():
         _spend(user, code, actor)
         _remove(user)
-        accounts.sign_out_everywhere(user, but=here)
+        sessions.sign_out_everywhere(user, but=here)
         audit.record("second_step.off", actor, agents_notice=False)
 
 
 def reset(user: User, actor: Actor) -> None:
     """For somebody who lost the phone and the codes: they sign in with the password alone, and are signed out now."""
-    accounts.needs(actor, "admin")
+    needs(actor, "admin")
     with writing():
         if not authenticator.is_on(user):
             raise Stale(f"{user.email} has no second step.")
         _remove(user)
-        accounts.sign_out_everywhere(user)
+        sessions.sign_out_everywhere(user)
         audit.record("second_step.reset", actor, details={"email": user.email}, agents_notice=False)
 
 
@@ -99,8 +100,8 @@ def required_roles() -> list[str]:
 
 
 def require(roles: Iterable[str], actor: Actor) -> None:
-    accounts.needs(actor, "admin")
-    wanted = [role for role in accounts.ROLES if role in set(roles)]
+    needs(actor, "admin")
+    wanted = [role for role in ROLES if role in set(roles)]
     with writing():
         remember(REQUIRED, wanted)
         audit.record("second_step.required", actor, details={"roles": wanted}, agents_notice=False)

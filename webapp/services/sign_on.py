@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from config import Provider
 from webapp.errors import BadReply, Forbidden, InvalidInput, NotFound, Refused
-from webapp.services import accounts, audit, identity, linked_accounts, providers, throttle
-from webapp.services.accounts import SignedIn
+from webapp.services import accounts, audit, identity, linked_accounts, login, providers, sessions, throttle
 from webapp.services.audit import Actor
+from webapp.services.login import SignedIn
 from webapp.services.providers import Person
 from webapp.services.throttle import Limit
 from webapp.store.database import writing
@@ -217,7 +217,7 @@ def _ends(row: SignOn, provider: Provider, person: Person, visitor: Visitor) -> 
     throttle.give_back(_bucket(visitor))
     if row.purpose == "sign_in":
         user = linked_accounts.admitted(provider, person, visitor.ip)
-        return accounts.let_in(user, visitor.ip, visitor.agent, provider.name, person.shown_at)
+        return login.let_in(user, visitor.ip, visitor.agent, provider.name, person.shown_at)
     assert visitor.session is not None  # `_why_not` has seen to it
     if row.purpose == "link":
         return _link(visitor.session, provider, person, visitor)
@@ -233,7 +233,7 @@ def _link(session: Session, provider: Provider, person: Person, visitor: Visitor
             linked_accounts.link(user, provider, person.subject, person.email, visitor.actor())
         linked_accounts.check(user, provider, person)
         user = accounts.get_user(user.id)
-        return accounts.inside(user, visitor.ip, visitor.agent, provider.name, session.shown_at)
+        return login.inside(user, visitor.ip, visitor.agent, provider.name, session.shown_at)
 
 
 def _confirm(row: SignOn, session: Session, provider: Provider, person: Person) -> None:
@@ -253,7 +253,7 @@ def _confirm(row: SignOn, session: Session, provider: Provider, person: Person) 
             "(the claim auth_time).",
             next_step="Sign out and sign in again. If that is so each time, tell whoever looks after the provider.",
         )  # fmt: skip
-    accounts.confirmed(session)
+    sessions.confirmed(session)
 
 
 def _give_up(row: SignOn, refusal: Refused, actor: Actor) -> None:

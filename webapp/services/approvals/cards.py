@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from webapp.services.accounts import ROLES
 from webapp.services.approvals import decisions, excerpts, freezing, record, runs, second_person, sight
 from webapp.services.approvals.differences import Argument, Difference, difference, last_approved
 from webapp.services.approvals.excerpts import Room
 from webapp.services.approvals.sight import Sight
 from webapp.services.approvals.wording import in_words
 from webapp.services.redaction import digest_of
+from webapp.services.roles import ROLES
 from webapp.store.fields import now
 from webapp.store.models import Approval, Entry, Tool, User
 

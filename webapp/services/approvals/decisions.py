@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from webapp.errors import InvalidInput, Stale
 from webapp.services import audit
-from webapp.services.accounts import needs
 from webapp.services.approvals import freezing, record, runs, second_person, standing
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Approval

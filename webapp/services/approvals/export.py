@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any
 
-from webapp.services import accounts, audit, export
+from webapp.services import audit, export
 from webapp.services.approvals import history
 from webapp.services.approvals.history import Wanted
 from webapp.services.audit import Actor
 from webapp.services.export import File
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Approval
@@ -20,7 +21,7 @@ COLUMNS = ("id", "asked_at", "agent", "tool", "outcome", "decided_by", "decided_
 
 def begin(wanted: Wanted, zone: tzinfo, actor: Actor) -> File:
     """What the history shows with these filters, all pages of it. Written down before the first byte leaves."""
-    accounts.needs(actor, "technician")
+    needs(actor, "technician")
     with writing():
         details = {"filters": dict(wanted.filters), "zone": str(zone)}
         audit.record("approval.exported", actor, details=details, agents_notice=False)

@@ -10,11 +10,11 @@ from typing import Any
 
 from webapp.errors import Refused
 from webapp.services import desk
-from webapp.services.accounts import needs
 from webapp.services.approvals import record
 from webapp.services.approvals.counterparts import Match, Shape, counterpart
 from webapp.services.approvals.wording import words_of
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.models import Approval, Tool
 
 GOOD_FOR = 60.0  # seconds

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from webapp.errors import NotFound
 from webapp.services import audit
-from webapp.services.accounts import ROLES, needs
 from webapp.services.approvals import second_person
 from webapp.services.audit import Actor
+from webapp.services.roles import ROLES, needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import Approval, Standing, User

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from webapp.builtin.network.webhook import check_address
 from webapp.errors import EgressDenied, InvalidInput, NotFound
 from webapp.services import audit
-from webapp.services.accounts import EMAIL, needs
+from webapp.services.accounts import EMAIL
 from webapp.services.audit import Actor
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import NoticeChannel

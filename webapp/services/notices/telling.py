@@ -10,11 +10,11 @@ from email.utils import formatdate, make_msgid
 from webapp.builtin.network import webhook
 from webapp.errors import BadReply, Refused
 from webapp.services import audit
-from webapp.services.accounts import needs
 from webapp.services.audit import SYSTEM, Actor
 from webapp.services.notices import channels, news, wording
 from webapp.services.notices.news import News
 from webapp.services.notices.surroundings import current
+from webapp.services.roles import needs
 from webapp.store.database import writing
 from webapp.store.fields import now
 from webapp.store.models import NoticeChannel
