@@ -28,7 +28,7 @@ run: .venv/runtime
 
 # The tests of a file share houses and servers, so a file stays in one process. In the order of tests/conftest.py:
 # pytest-xdist's own would keep the files of few, long tests for the end.
-IN_PROCESSES := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+IN_PROCESSES := --numprocesses=6 --dist=loadfile --no-loadscope-reorder
 test: .venv/dev .venv/chromium
 	$(BIN)/python -m pytest --ignore=tests/conformance $(IN_PROCESSES)
 

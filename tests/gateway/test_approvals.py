@@ -111,7 +111,7 @@ def test_two_agents_make_two_approvals_and_repeats_make_one(house: House, practi
         for approval in set(asked):
             house.run("decide", approval, "approve")
         results = [answer.result()["result"] for answer in answers]
-    assert not any(result.get("isError") for result in results)
+    assert not any(result.get("isError") for result in results), results
     assert done(practice, "add_ticket_note") == 2
 
 

@@ -15,8 +15,9 @@ from tests import databases
 from tests.house import PASSWORD, token_in
 from tests.routes.visitors import HERE, Visitor
 from webapp import create_app
+from webapp.errors import Forbidden
 from webapp.services import accounts
-from webapp.services.audit import COMMAND
+from webapp.services.audit import COMMAND, Actor
 from webapp.services.roles import needs
 from webapp.store.fields import now
 from webapp.store.models import Entry, Session, User, database
@@ -429,11 +430,11 @@ def test_the_services_ask_for_the_role_themselves(app: Flask) -> None:
         lambda: accounts.set_disabled(User.get(User.role == "admin"), True, viewer),
         lambda: accounts.reset_password(User.get(User.role == "admin"), PASSWORD, viewer),
     ):
-        with pytest.raises(accounts.Forbidden):
+        with pytest.raises(Forbidden):
             change()
     assert accounts.get_user(User.get(User.role == "admin").id).disabled_at is None
     needs(COMMAND, "admin")
 
 
-def audit_actor(role: str) -> accounts.Actor:
-    return accounts.Actor("user", f"{role}@example.com", role=role)
+def audit_actor(role: str) -> Actor:
+    return Actor("user", f"{role}@example.com", role=role)

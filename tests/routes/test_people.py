@@ -11,6 +11,7 @@ from flask import Flask
 from tests.house import PASSWORD
 from tests.routes.test_login import attempt
 from tests.routes.visitors import Visitor, text_of
+from webapp.errors import Stale
 from webapp.services import accounts
 from webapp.services.audit import COMMAND
 from webapp.store.models import Entry, Session, User
@@ -170,7 +171,7 @@ def test_two_admins_who_demote_each_other_leave_one(app: Flask, admin: Visitor) 
         start.wait(60)
         try:
             accounts.set_role(user, "viewer", COMMAND)
-        except accounts.Stale as refusal:
+        except Stale as refusal:
             return refusal.what
         return ""
 

@@ -42,6 +42,7 @@ from webapp import create_app
 from webapp.services import accounts, login, providers, second_step
 from webapp.services.audit import COMMAND
 from webapp.services.roles import ROLES
+from webapp.services.throttle import Limit
 from webapp.store.fields import now
 from webapp.store.models import Entry, LinkedAccount, Session, SignOn, Throttle, User, database
 
@@ -297,7 +298,7 @@ def test_the_address_of_an_admin_opens_no_account(door: Door, fake: Fake) -> Non
     fake.person = person("u-1", "Gatehouse.Admins", email="admin@example.com")
     assert "has an account here that is not linked" in door.why_not(door.sign_in())
     assert not door.is_in and not LinkedAccount.select().exists()
-    assert login.sign_in("admin@example.com", PASSWORD, "", "", accounts.Limit(9, 9)).token
+    assert login.sign_in("admin@example.com", PASSWORD, "", "", Limit(9, 9)).token
 
 
 def test_the_address_of_a_linked_admin_opens_nothing_with_another_id(
@@ -369,7 +370,7 @@ def test_people_link_their_own_account_and_the_password_is_gone(
     assert "With Keys Inc, as u-1@example.com" in page and "Present password" not in page
     assert "/login" in elsewhere.browser.get("/account").headers["Location"]
     with pytest.raises(login.WrongCredentials):
-        login.sign_in("viewer@example.com", PASSWORD, "", "", accounts.Limit(9, 9))
+        login.sign_in("viewer@example.com", PASSWORD, "", "", Limit(9, 9))
     door = Door(app.test_client(), fake)
     door.sign_in()
     assert "viewer@example.com" in door.browser.get("/account").text
@@ -387,7 +388,7 @@ def test_linking_without_a_role_changes_nothing(viewer: Visitor, fake: Fake) -> 
     page = Door(viewer.browser, fake).why_not(link(viewer, fake))
     assert "Not linked" in page and "no role" in page
     assert not LinkedAccount.select().exists() and viewer.get("/account")
-    assert login.sign_in("viewer@example.com", PASSWORD, "", "", accounts.Limit(9, 9)).token
+    assert login.sign_in("viewer@example.com", PASSWORD, "", "", Limit(9, 9)).token
 
 
 def test_the_last_admin_does_not_lose_the_role_by_linking(admin: Visitor, fake: Fake) -> None:
@@ -827,7 +828,7 @@ def test_a_fault_of_ours_leaves_no_code_in_the_address_bar(door: Door, fake: Fak
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(accounts, "let_in", broken)
+    monkeypatch.setattr(login, "let_in", broken)
     reply = door.back(address)
     assert "a fault of its own" in door.why_not(reply) and not door.is_in
 
