@@ -58,7 +58,7 @@ class Admin:
             reply = http.request(method, address, data=form)
         answer = Answer(
             path, reply.status_code, reply.headers.get("location", ""), f"{reply.headers.raw}\n{reply.text}",
-            " ".join(unescape(re.sub(r"<[^>]*>", " ", reply.text)).split()),
+            " ".join(unescape(re.sub(r"<[^>]*>", " ", reply.text.replace("<wbr>", ""))).split()),
         )  # fmt: skip
         self.seen.append(answer)
         assert reply.status_code != 500, answer.text

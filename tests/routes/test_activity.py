@@ -299,11 +299,11 @@ def test_nobody_changes_the_log_through_its_pages(admin: Visitor) -> None:
 def test_an_agents_calls_are_those_on_its_page(viewer: Visitor) -> None:
     agents.create("Claude", COMMAND)
     write(call(), call("Cursor", "other_tool"), call(at=now() - timedelta(days=30), tool="long_ago"))
-    html = viewer.get(f"/settings/agents/{Agent.get().id}")
-    assert "mcp:desk:get_ticket" in html
-    assert "mcp:desk:long_ago" in html
-    assert "other_tool" not in html
-    assert "Calls, 7 days 1 " in text_of(html)
+    text = text_of(viewer.get(f"/settings/agents/{Agent.get().id}"))
+    assert "mcp:desk:get_ticket" in text
+    assert "mcp:desk:long_ago" in text
+    assert "other_tool" not in text
+    assert "Calls, 7 days 1 " in text
 
 
 # --- days in the reader's zone

@@ -74,7 +74,7 @@ class Visitor:
 
 def text_of(html: str) -> str:
     """What a reader sees, roughly: no tags, no runs of space."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html.replace("<wbr>", ""))).split())
 
 
 def plain(html: str) -> str:

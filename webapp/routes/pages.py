@@ -8,7 +8,7 @@ from flask import Flask, request
 
 from config import VERSION
 from webapp.logs import request_id
-from webapp.routes import looks
+from webapp.routes import looks, texts
 from webapp.routes.guards import current_session, settings
 from webapp.services import browsers, times, visible
 from webapp.services import looks as choices
@@ -22,6 +22,9 @@ def init_app(app: Flask) -> None:
     app.context_processor(context)
     app.add_template_filter(visible.reveal, "reveal")
     app.add_template_filter(visible.told, "told")
+    app.add_template_filter(texts.visible, "visible")
+    app.add_template_filter(texts.as_name, "as_name")
+    app.add_template_filter(texts.unbroken, "unbroken")
     app.add_template_filter(looks.sentence, "sentence")
     app.add_template_filter(browsers.named, "browser")
     app.add_template_filter(times.relative, "relative")

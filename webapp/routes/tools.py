@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
 
 from webapp.errors import Forbidden, InvalidInput, Refused, Stale
@@ -16,7 +15,6 @@ from webapp.routes.replies import came_from, fragment, is_htmx, page
 from webapp.routes.rows import row, rows
 from webapp.services import policies, reviews, tools
 from webapp.services.tools import Wanted
-from webapp.services.visible import reveal
 from webapp.store.models import Integration, Tool
 from webapp.upstream import strict
 from webapp.upstream.listing import more_in
@@ -43,16 +41,6 @@ def wanted(args: MultiDict[str, str] | None = None) -> Wanted:
         kind=given.get("kind", ""),
         order=given.get("sort", ""),
     )
-
-
-@bp.app_template_filter("visible")
-def visible_html(text: object) -> Markup:
-    """As the macro of this name, for tables: a hundred rows call it 500 times, and a macro takes ten times as long."""
-    plain = str(text or "")
-    if plain.isascii() and plain.isprintable():
-        return escape(plain)
-    mark = Markup('<mark class="hidden-char">{}</mark>')
-    return Markup("").join(mark.format(piece) if hidden else piece for piece, hidden in reveal(plain))
 
 
 @bp.get("")
