@@ -83,7 +83,14 @@ def test_the_practice_button_leads_straight_into_the_check(admin: Visitor) -> No
 def test_the_server_page_shows_what_is_known(admin: Visitor, connect: Connect) -> None:
     connect("desk")
     text = text_of(admin.get(f"{SETTINGS}/desk"))
-    for words in ("The Menagerie 7.1", "2026-07-28", "no sign-in", "own network", "Sync now", "Disconnect"):
+    for words in (
+        "The Menagerie 7.1",
+        "2026-07-28",
+        "no sign-in",
+        "Own network An admin",
+        "Sync now",
+        "Disconnect",
+    ):
         assert words in text
 
 

@@ -54,7 +54,9 @@ def test_a_server_and_an_agent_are_paused_on_their_pages(technician: Visitor, co
     connect("desk")
     agent, _ = agents.create("Claude", COMMAND)
     technician.post(f"{SETTINGS}/desk/state", wanted="paused", reason="Deletes too much")
-    assert "Paused by technician@example.com: Deletes too much" in text_of(technician.get(f"{SETTINGS}/desk"))
+    paused = text_of(technician.get(f"{SETTINGS}/desk"))
+    assert "Paused by Technician just now : Deletes too much" in paused
+    assert paused.count("Paused") == 1
     address = f"/settings/agents/{agent.id}/state"
     assert technician.post(address, wanted="paused").status_code == 422
     assert technician.post(address, wanted="paused", reason="Runs wild").status_code == 303

@@ -91,7 +91,7 @@ def test_a_server_is_paused_with_who_and_why(desk: Integration, tom: Actor) -> N
     pauses.pause_server(desk, tom, "  It deletes\nwhat it should not.  ")
     paused = integrations.find("desk")
     assert (paused.state, health.of(paused).word) == ("paused", "Paused")
-    assert health.of(paused).sentence == "Paused by tom@example.com: It deletes what it should not."
+    assert health.of(paused).sentence == "By tom@example.com: It deletes what it should not."
     assert last() == ("integration.paused", tom.name, {"reason": "It deletes what it should not."})
     assert standstill.now_standing().servers == {desk.id}
     pauses.resume("server:desk", tom)

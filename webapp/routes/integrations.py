@@ -110,7 +110,7 @@ def _pause(integration: Integration) -> ResponseReturnValue:
         pauses.pause_server(integration, current_actor(), request.form.get("reason", ""))
     except InvalidInput as error:
         return _answer(integration, status=error.status, error=error)
-    return _answer(integration, said="Paused: agents no longer see its tools, and calls of them are refused.")
+    return _answer(integration, said="The pause holds from the next call on.")
 
 
 @bp.post("/<name>/new-tools")

@@ -36,7 +36,7 @@ def pause_server(integration: Integration, actor: Actor, reason: str) -> Pause:
             raise Stale("This server is not set up yet.")
         if found := Pause.get_or_none(Pause.key == key_of_server(current)):
             return found  # type: ignore[no-any-return]
-        words = f"Paused by {actor.name}: {why}"
+        words = f"By {actor.name}: {why}"
         Integration.update(state="paused", state_reason=words).where(Integration.id == current.id).execute()
         made = _make(key_of_server(current), "server", actor, why, integration=current)
         _record("integration.paused", actor, integration=current.name, details={"reason": why})
