@@ -189,6 +189,7 @@ def test_a_built_in_is_switched_off_and_on(admin: Visitor, technician: Visitor) 
     assert technician.post(address, wanted="off").status_code == 403
     assert admin.post(address, wanted="off").status_code == 303
     assert integrations.find("network").state == "paused"
+    assert "Switched off Agents don't see its tools." in text_of(admin.get(f"{SETTINGS}/network"))
     assert admin.post(address, wanted="off").status_code == 303
     assert admin.post(address, wanted="on").status_code == 303
     assert integrations.find("network").state == "connected"

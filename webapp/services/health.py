@@ -25,7 +25,7 @@ class Health:
 
 
 def of(integration: Integration) -> Health:
-    paused = "wait" if integration.kind == "server" else "quiet"
+    off = ("Paused", "wait") if integration.kind == "server" else ("Switched off", "quiet")
     known = {
         "draft": Health("Setup not finished", "quiet", "Its tools are not in use yet.", "setup"),
         "connected": Health("Connected", "ok", "Agents can use its tools."),
@@ -34,7 +34,7 @@ def of(integration: Integration) -> Health:
         "needs_review": Health(
             "Needs review", "wait", "Some of its tools wait until somebody has looked at them.", "review"
         ),
-        "paused": Health("Paused", paused, "Agents don't see its tools.", "resume"),
+        "paused": Health(*off, "Agents don't see its tools.", "resume"),
     }
     health = known[integration.state]
     grant = Grant.of(integration)
