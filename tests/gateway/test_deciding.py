@@ -287,7 +287,7 @@ def test_what_is_true_now_stands_beside_what_would_be_set(
     looked = Entry.action == "call", Entry.tool == "mcp:desk:get_ticket", Entry.actor_kind == "user"
     before = house.do(lambda: Entry.select().where(*looked).count())
     page = post(ann, f"/approvals/{approval}/now").text
-    assert "as <code>get_ticket</code> says" in page and '<td data-label="Now">open' in page
+    assert "as <code>get_<wbr>ticket</code> says" in page and '<td data-label="Now">open' in page
     post(ann, f"/approvals/{approval}/now")
     assert house.do(lambda: Entry.select().where(*looked).count()) == before + 1  # kept for a minute
 
