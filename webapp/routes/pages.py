@@ -20,7 +20,6 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 def init_app(app: Flask) -> None:
     app.context_processor(context)
-    app.add_template_filter(visible.reveal, "reveal")
     app.add_template_filter(visible.told, "told")
     app.add_template_filter(texts.visible, "visible")
     app.add_template_filter(texts.as_name, "as_name")

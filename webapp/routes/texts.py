@@ -14,7 +14,8 @@ MARK = Markup('<mark class="hidden-char">{}</mark>')
 
 
 def visible(text: object) -> Markup:
-    """As the macro of this name, for tables: a hundred rows call it 500 times, and a macro takes ten times as long."""
+    """Hidden characters are marked. Tables use this itself, not the macro of this name: a hundred rows have 500 of
+    them, and a macro takes ten times as long."""
     plain = str(text or "")
     if plain.isascii() and plain.isprintable():
         return escape(plain)
