@@ -17,6 +17,7 @@ import httpx2
 
 from tests.authority import Service
 from tests.house import PASSWORD, House, token_in
+from tests.routes.visitors import text_of
 
 SETTINGS = "/settings/integrations"
 LONGEST_CHECK = 120.0
@@ -58,7 +59,7 @@ class Admin:
             reply = http.request(method, address, data=form)
         answer = Answer(
             path, reply.status_code, reply.headers.get("location", ""), f"{reply.headers.raw}\n{reply.text}",
-            " ".join(unescape(re.sub(r"<[^>]*>", " ", reply.text.replace("<wbr>", ""))).split()),
+            text_of(reply.text),
         )  # fmt: skip
         self.seen.append(answer)
         assert reply.status_code != 500, answer.text

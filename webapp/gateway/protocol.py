@@ -328,7 +328,5 @@ def dressed(result: dict[str, Any], modern: bool) -> dict[str, Any]:
     meta = {key: value for key, value in given.items() if key != SERVER_INFO_META_KEY}
     if modern:
         return {"resultType": COMPLETE} | result | {"_meta": meta | {SERVER_INFO_META_KEY: SERVER_INFO}}
-    if "_meta" not in result and "resultType" not in result:
-        return result
     plain = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
     return plain | {"_meta": meta} if meta else plain

@@ -115,6 +115,5 @@ def matching(message: dict[str, Any], request_id: int) -> dict[str, Any]:
 
 
 def _each(body: object) -> Iterable[dict[str, Any]]:
-    if isinstance(body, dict):
-        return (body,)
-    return [one for one in body if isinstance(one, dict)] if isinstance(body, list) else ()
+    messages = body if isinstance(body, list) else [body]
+    return [one for one in messages if isinstance(one, dict)]

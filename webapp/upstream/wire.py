@@ -84,8 +84,7 @@ class Wire:
         return _Turn(self, self._request(method, content, headers), seconds, timeout.connect or seconds)
 
     async def take(self, connect_seconds: float) -> _Connection:
-        if not self._places.taken():
-            await self._places.take()
+        await self._places.take()
         try:
             return self._kept() or await self._open(connect_seconds)
         except BaseException:
